@@ -1,0 +1,49 @@
+/** What the leg loop and every job's legs say to each other. Pure: safe inside workflow code. Names here stand in histories. */
+
+/** Things done, by kind. Sums over legs and runs; keys are a job's own (audio: segments, bytes, holes). */
+export type Counts = Readonly<Record<string, number>>;
+
+/** A record set aside so that it stops nobody else. `attempts` counts the tries that ended in `reason`. */
+export interface ParkedItem {
+  readonly lane: string;
+  readonly id: string;
+  readonly reason: string;
+  readonly attempts: number;
+}
+
+/** What one leg starts from. `cursor` is null when the lane never moved. */
+export interface LegInput<Cursor, Settings> {
+  readonly job: string;
+  readonly lane: string;
+  readonly cursor: Cursor | null;
+  readonly settings: Settings;
+  /** Parked records of this lane that `retry` asked for, to be tried before anything new. */
+  readonly retry: readonly ParkedItem[];
+}
+
+/**
+ * What one leg kept. Everything before `cursor` is in the destination; `drained` means there was nothing left to do.
+ * Also the shape of every heartbeat and of a cancelled leg's details, so that no way out of a leg loses its progress.
+ */
+export interface LegResult<Cursor> {
+  readonly cursor: Cursor;
+  readonly counts: Counts;
+  readonly drained: boolean;
+  /** Records set aside by this leg (new, or retried in vain). */
+  readonly parked: readonly ParkedItem[];
+  /** Ids of parked records that a retry has brought home. */
+  readonly recovered: readonly string[];
+  /** One line for people: what this lane came to, or what slowed it. */
+  readonly note?: string;
+}
+
+/** True of anything shaped like a leg's result: a cancelled activity's details may be the server's own text instead. */
+export function isLegResult(value: unknown): value is LegResult<unknown> {
+  return typeof value === 'object' && value !== null && 'cursor' in value && 'counts' in value && 'drained' in value;
+}
+
+export function addCounts(left: Counts, right: Counts): Counts {
+  const sum: Record<string, number> = { ...left };
+  for (const [key, value] of Object.entries(right)) sum[key] = (sum[key] ?? 0) + value;
+  return sum;
+}
