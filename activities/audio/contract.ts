@@ -1,6 +1,6 @@
 /** What the audio workflows and their activities say to each other. Pure. Names here stand in histories: add, never rename. */
 import { z } from 'zod';
-import type { LegInput, LegResult } from '../shared/contract';
+import { pace, type LegInput, type LegResult } from '../shared/contract';
 
 /** Segments asked for in one request; the original's default. */
 export const chunkSizeDefault = 100;
@@ -54,6 +54,7 @@ export const audioSettings = z.strictObject({
   bandwidthLimit: z.int().min(0).default(0),
   /** A changed split_interval refuses the show instead of being reported. */
   strict: z.boolean().default(false),
+  ...pace,
 });
 export type AudioSettings = z.output<typeof audioSettings>;
 
@@ -76,6 +77,9 @@ export interface ListShowsResult {
 export const verifySettings = audioSettings
   .pick({ remoteUrl: true, localDir: true, shows: true, chunkSize: true, credentials: true, bandwidthLimit: true })
   .extend({
+    ...pace,
+    /** Shows compared at the same time. */
+    parallel: z.int().min(1).max(16).default(1),
     /** Differing ids named a show; the counts are always whole. */
     differencesMax: z.int().min(0).max(1000).default(100),
   });

@@ -1,0 +1,78 @@
+/** A recording server's shows into one SQLite file each; and what keeps those files true: verify, rebase, retention. */
+import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
+import type { z } from 'zod';
+import type { AudioActivities } from '../activities/audio/activities';
+import {
+  audioSettings,
+  rebaseSettings,
+  retentionSettings,
+  showFailures,
+  verifySettings,
+  type AudioSettings,
+  type RebaseResult,
+  type RetentionOutcome,
+  type ShowCursor,
+  type VerifyCursor,
+  type VerifySettings,
+} from '../activities/audio/contract';
+import { parseInput } from '../activities/shared/contract';
+import { runLegs, type LegJob } from './shared/leg-loop';
+import { quickRead, repeatableChore, repeatableLeg } from './shared/policies';
+import type { RunInput, RunResult } from './shared/run-state';
+
+const { listShows } = proxyActivities<AudioActivities>(quickRead);
+const { rebaseShow, deleteExpired } = proxyActivities<AudioActivities>(repeatableChore);
+
+const sync: LegJob<ShowCursor, AudioSettings> = {
+  kind: 'audio',
+  parse: (input) => parseInput(audioSettings, input),
+  plan: async (settings) => (settings.shows.length > 0 ? settings.shows : (await listShows(settings)).shows),
+  leg: (input) => {
+    const summary = `${input.lane} after segment ${input.cursor?.lastId ?? 0}`;
+    return proxyActivities<AudioActivities>({ ...repeatableLeg(input.settings), summary }).copySegments(input);
+  },
+  parallel: (settings) => settings.parallel,
+  // A run ends at the sender's max id as of its own start.
+  beginRun: (cursor) => ({ ...cursor, targetId: null }),
+  laneFailures: showFailures,
+};
+
+/** Pulls every show up to the sender's max id at the start of the run. Show by show; a show's trouble is its own result. */
+export function audioSync(input: RunInput<ShowCursor, AudioSettings>): Promise<RunResult<ShowCursor>> {
+  return runLegs(sync, input);
+}
+
+const verify: LegJob<VerifyCursor, VerifySettings> = {
+  ...sync,
+  parse: (input) => parseInput(verifySettings, input),
+  plan: async (settings) => (settings.shows.length > 0 ? settings.shows : (await listShows(settings)).shows),
+  leg: (input) => {
+    const summary = `${input.lane} from segment ${input.cursor?.nextId ?? 1}`;
+    return proxyActivities<AudioActivities>({ ...repeatableLeg(input.settings), summary }).verifySegments(input);
+  },
+  // A verification looks at everything, every time.
+  beginRun: () => null,
+};
+
+/** Compares sender and files by id, sha256 and metadata. Changes nothing; the verdicts are in the lanes' cursors. */
+export function audioVerify(input: RunInput<VerifyCursor, VerifySettings>): Promise<RunResult<VerifyCursor>> {
+  return runLegs(verify, input);
+}
+
+/** Accepts a replaced source for one show: what comes after our last segment is then taken from the new sender. */
+export async function audioRebase(input: z.input<typeof rebaseSettings>): Promise<RebaseResult> {
+  return await rebaseShow(parsed(rebaseSettings, input));
+}
+
+/** Deletes what the boundary rule lets go from every recording in a folder. Run by a schedule; failure is harmless. */
+export async function audioRetention(input: z.input<typeof retentionSettings>): Promise<readonly RetentionOutcome[]> {
+  return await deleteExpired(parsed(retentionSettings, input));
+}
+
+function parsed<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
+  try {
+    return parseInput(schema, input);
+  } catch (error) {
+    throw ApplicationFailure.nonRetryable(error instanceof Error ? error.message : String(error), 'SettingsRefused');
+  }
+}

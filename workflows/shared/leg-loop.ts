@@ -1,0 +1,157 @@
+/**
+ * The loop every job runs: lanes in order, some at once; each a row of legs until drained.
+ *
+ *   plan ─► move lanes ─► completed
+ *            │  ▲  ▲
+ *      pause ▼  │  └── configure (legs stop, settings change, legs go on)
+ *         paused/blocked ── resume
+ *
+ * What must hold: a lane's cursor is only ever one that a leg returned, heartbeat or not; no way out of a run (pause,
+ * cancel, continue-as-new, failure of a lane) drops a cursor; a lane's own failure stops no other lane.
+ */
+import {
+  ActivityFailure,
+  allHandlersFinished,
+  ApplicationFailure,
+  CancelledFailure,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  isCancellation,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { isLegResult, parkedMax, type LegInput, type LegResult, type Pace } from '../../activities/shared/contract';
+import { installHandlers } from './handlers';
+import { absorb, beginRun, enter, runResult, show, type Run } from './run';
+import { parkedKey, type LaneState, type RunInput, type RunResult } from './run-state';
+
+/** Events after which a run continues as new even if the server does not suggest it: bounds replay time. */
+const legsPerRunMax = 500;
+
+/** What makes a job: everything else about legs, messages and state is here. */
+export interface LegJob<Cursor, Settings extends Pace> {
+  /** The job kind, for the SyncJob search attribute. */
+  readonly kind: string;
+  /** Checks and completes what a person gave. Throws an error whose message names the key, the value, the allowed. */
+  readonly parse: (input: unknown) => Settings;
+  /** Lanes of this run, in order. An activity. */
+  readonly plan: (settings: Settings) => Promise<readonly string[]>;
+  /** One leg. An activity under `repeatableLeg`. */
+  readonly leg: (input: LegInput<Cursor, Settings>) => Promise<LegResult<Cursor>>;
+  readonly parallel: (settings: Settings) => number;
+  /** The cursor a new run starts from, given the one that the last run left; null begins anew. */
+  readonly beginRun: (cursor: Cursor) => Cursor | null;
+  /** Failure types that end a lane but not the run; every other permanent failure blocks the run. */
+  readonly laneFailures: readonly string[];
+}
+
+export async function runLegs<Cursor, Settings extends Pace>(
+  job: LegJob<Cursor, Settings>,
+  input: RunInput<Cursor, Settings>,
+): Promise<RunResult<Cursor>> {
+  const run = beginRun(job, input);
+  installHandlers(job, run);
+  show(run);
+  try {
+    while (!run.lanesFinished()) await moveUntilInterrupted(job, run);
+    enter(run, 'completed');
+  } catch (error) {
+    if (!isCancellation(error)) throw error;
+    enter(run, 'cancelled');
+  }
+  await CancellationScope.nonCancellable(() => condition(allHandlersFinished));
+  return runResult(run);
+}
+
+/** One stretch between interruptions: a pause, a block, new settings, a cancel, or the need to continue as new. */
+async function moveUntilInterrupted<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>): Promise<void> {
+  await condition(() => run.state.phase !== 'paused' && run.state.phase !== 'blocked');
+  if (workflowInfo().continueAsNewSuggested || run.legsHere >= legsPerRunMax) await carryOn(run);
+  const scope = new CancellationScope();
+  run.interrupt = () => scope.cancel();
+  try {
+    await scope.run(async () => {
+      if (!run.state.planned) await planLanes(job, run);
+      const takers = Array.from({ length: job.parallel(run.state.settings) }, () => takeLanes(job, run, scope));
+      await Promise.all(takers);
+    });
+  } catch (error) {
+    // Our own interruption ends here; a cancelled workflow goes on up.
+    if (!isCancellation(error)) throw error;
+  }
+  if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('the run was cancelled');
+}
+
+async function carryOn<C, S extends Pace>(run: Run<C, S>): Promise<never> {
+  await condition(allHandlersFinished);
+  return await continueAsNew({ ...run.state.settings, carried: run.state });
+}
+
+async function planLanes<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>): Promise<void> {
+  try {
+    const lanes = await job.plan(run.state.settings);
+    // Paused or configured in the meantime: this plan is no longer the one to follow.
+    if (run.state.phase !== 'planning' || CancellationScope.current().consideredCancelled) return;
+    run.adopt(lanes);
+    enter(run, 'running');
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    block(run, permanentFailure(error));
+  }
+}
+
+/** Takes unfinished lanes in order, each to its end; stops when interrupted, blocked or due to continue as new. */
+async function takeLanes<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>, scope: CancellationScope): Promise<void> {
+  const due = (): boolean => workflowInfo().continueAsNewSuggested || run.legsHere >= legsPerRunMax;
+  const stopped = (): boolean => scope.consideredCancelled || run.state.phase !== 'running' || due();
+  for (let lane = run.nextLane(); lane !== undefined && !stopped(); lane = run.nextLane()) {
+    lane.status = 'running';
+    while (lane.status === 'running' && !stopped()) await moveLane(job, run, lane);
+    if (lane.status === 'running') lane.status = 'waiting';
+    show(run);
+  }
+}
+
+async function moveLane<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>, lane: LaneState<C>): Promise<void> {
+  const { settings, parked } = run.state;
+  const retry = parked.filter((item) => item.lane === lane.lane && run.state.retrying.includes(parkedKey(item)));
+  run.legsHere += 1;
+  run.state.legCount += 1;
+  try {
+    const budgetMs = settings.legSeconds * 1000;
+    absorb(run, lane, await job.leg({ lane: lane.lane, cursor: lane.cursor, settings, retry, budgetMs }));
+  } catch (error) {
+    if (isCancellation(error)) {
+      // A leg that had not started is cancelled by the server, whose details are a text and no cursor.
+      const kept = cancelledLeg(error);
+      if (kept !== null) absorb(run, lane, kept as LegResult<C>);
+      return;
+    }
+    const failure = permanentFailure(error);
+    if (job.laneFailures.includes(failure.type)) Object.assign(lane, { status: 'failed', failure });
+    else block(run, failure);
+  }
+  if (run.state.parked.length > parkedMax) {
+    block(run, { type: 'TooManyParked', reason: `more than ${parkedMax} records parked: see \`failures\`, then resume` });
+  }
+  show(run);
+}
+
+function block<C, S extends Pace>(run: Run<C, S>, failure: { type: string; reason: string }): void {
+  enter(run, 'blocked', failure);
+  run.interrupt();
+}
+
+function cancelledLeg(error: unknown): LegResult<unknown> | null {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  const details: unknown = cause instanceof CancelledFailure ? cause.details?.[0] : undefined;
+  return isLegResult(details) ? details : null;
+}
+
+/** The failure that no retry can mend: its type from the contracts' closed lists, and its message. */
+function permanentFailure(error: unknown): { type: string; reason: string } {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  if (cause instanceof ApplicationFailure) return { type: cause.type ?? 'Unknown', reason: cause.message };
+  if (error instanceof ActivityFailure) return { type: 'Unknown', reason: cause?.message ?? error.message };
+  throw error;
+}

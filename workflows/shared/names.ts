@@ -1,0 +1,25 @@
+/** Names that Temporal keeps: job kinds, task queues, schedule and workflow ids. Wire format: add, never rename. */
+
+/** The jobs that exist. A job's name is the same word everywhere: folder, command, task queue, id, configuration table. */
+export const jobKinds = ['audio'] as const;
+export type JobKind = (typeof jobKinds)[number];
+
+/** Workflow types by job: what `run` starts. Type names are what `temporal workflow start --type` takes. */
+export const syncWorkflow: Readonly<Record<JobKind, string>> = { audio: 'audioSync' };
+
+/** Where a job's work happens. Files belong to a host, so audio's queue names it. */
+export function taskQueue(kind: JobKind, host: string): string {
+  switch (kind) {
+    case 'audio':
+      return `waybill-audio@${host}`;
+  }
+}
+
+/** A job is a schedule of this id; its runs are workflows of this id plus the time they were due. */
+export function jobId(kind: JobKind, name: string): string {
+  return `${kind}/${name}`;
+}
+
+/** Search attributes; a worker registers them at its start. */
+export const syncJobAttribute = 'SyncJob';
+export const syncStateAttribute = 'SyncState';

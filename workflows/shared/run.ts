@@ -1,0 +1,133 @@
+/** One run in memory: its state, and the few things about it that are not carried on. */
+import {
+  ApplicationFailure,
+  defineSearchAttributeKey,
+  SearchAttributeType,
+  setCurrentDetails,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { addCounts, type Counts, type LegResult, type Pace } from '../../activities/shared/contract';
+import { currentDetails } from './details';
+import type { LegJob } from './leg-loop';
+import { syncJobAttribute, syncStateAttribute } from './names';
+import { parkedKey, type LaneState, type RunInput, type RunPhase, type RunResult, type RunState } from './run-state';
+
+const syncJob = defineSearchAttributeKey(syncJobAttribute, SearchAttributeType.KEYWORD);
+const syncState = defineSearchAttributeKey(syncStateAttribute, SearchAttributeType.KEYWORD);
+
+export interface Run<Cursor, Settings> {
+  readonly state: RunState<Cursor, Settings>;
+  /** Legs since the last continue-as-new. */
+  legsHere: number;
+  /** Ends the legs in flight; each hands in its cursor. */
+  interrupt: () => void;
+  lanesFinished(): boolean;
+  nextLane(): LaneState<Cursor> | undefined;
+  /** Takes the planned lanes, keeping the cursors of those already known, part of this run or not. */
+  adopt(lanes: readonly string[]): void;
+}
+
+/** Begins from what continue-as-new carried, or else from what the schedule's last run left. */
+export function beginRun<C, S extends Pace>(job: LegJob<C, S>, input: RunInput<C, S>): Run<C, S> {
+  const { carried, ...given } = input;
+  const state = carried ?? firstState(job, parseSettings(job, given));
+  if (carried === undefined) upsertSearchAttributes([{ key: syncJob, value: job.kind }]);
+  return {
+    state,
+    legsHere: 0,
+    interrupt: () => undefined,
+    lanesFinished: () => state.planned && !state.lanes.some(({ status }) => status === 'waiting' || status === 'running'),
+    nextLane: () => state.lanes.find((lane) => lane.status === 'waiting'),
+    adopt: (lanes) => {
+      const known = new Map(state.lanes.map((lane) => [lane.lane, lane]));
+      const planned = lanes.map((lane) => known.get(lane) ?? newLane(lane, null));
+      const idle = state.lanes.filter((lane) => !lanes.includes(lane.lane));
+      for (const lane of planned) if (lane.status === 'idle') lane.status = 'waiting';
+      for (const lane of idle) lane.status = 'idle';
+      state.lanes = [...planned, ...idle];
+      state.planned = true;
+    },
+  };
+}
+
+/** Throws a non-retryable SettingsRefused: a run that was started wrongly fails at once and says why. */
+export function parseSettings<C, S extends Pace>(job: LegJob<C, S>, given: unknown): S {
+  try {
+    return job.parse(given);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw ApplicationFailure.nonRetryable(`input of ${job.kind}: ${reason}`, 'SettingsRefused');
+  }
+}
+
+function firstState<C, S extends Pace>(job: LegJob<C, S>, settings: S): RunState<C, S> {
+  const last = workflowInfo().lastResult as RunResult<C> | undefined;
+  const lanes = (last?.lanes ?? []).map(({ lane, cursor }) => newLane(lane, cursor === null ? null : job.beginRun(cursor)));
+  const parked = [...(last?.parked ?? [])];
+  return {
+    phase: 'planning',
+    reason: null,
+    blockedBy: null,
+    settings,
+    lanes,
+    parked,
+    // A run is the backoff of what the last one parked: it is tried once more.
+    retrying: parked.map(parkedKey),
+    lifetime: last?.lifetime ?? {},
+    legCount: 0,
+    startedAt: new Date().toISOString(),
+    planned: false,
+  };
+}
+
+function newLane<C>(lane: string, cursor: C | null): LaneState<C> {
+  return { lane, cursor, counts: {}, status: 'waiting' };
+}
+
+/** Takes over what a leg kept. The only place where a cursor moves. */
+export function absorb<C, S>(run: Run<C, S>, lane: LaneState<C>, result: LegResult<C>): void {
+  const { state } = run;
+  lane.cursor = result.cursor;
+  lane.counts = addCounts(lane.counts, result.counts);
+  state.lifetime = addCounts(state.lifetime, result.counts);
+  if (result.note !== undefined) lane.note = result.note;
+  const settled = new Set([...result.parked.map(parkedKey), ...result.recovered.map((id) => parkedKey({ lane: lane.lane, id }))]);
+  state.parked = [...state.parked.filter((item) => !settled.has(parkedKey(item))), ...result.parked];
+  state.retrying = state.retrying.filter((key) => !settled.has(key));
+  if (result.drained) lane.status = 'done';
+}
+
+export function enter<C, S>(run: Run<C, S>, phase: RunPhase, why?: { type?: string; reason: string }): void {
+  const { state } = run;
+  state.phase = phase;
+  state.reason = why?.reason ?? null;
+  state.blockedBy = phase === 'blocked' ? (why?.type ?? null) : null;
+  show(run);
+}
+
+const shownState = new WeakMap<object, RunPhase>();
+
+/** Tells the UI: details at every turn (no events), the search attribute only when it changes (one event). */
+export function show<C, S>(run: Run<C, S>): void {
+  const { state } = run;
+  setCurrentDetails(currentDetails(state, runCounts(state), new Date()));
+  if (shownState.get(state) === state.phase) return;
+  shownState.set(state, state.phase);
+  upsertSearchAttributes([{ key: syncState, value: state.phase }]);
+}
+
+export function runCounts(state: RunState<unknown, unknown>): Counts {
+  return state.lanes.reduce<Counts>((sum, lane) => addCounts(sum, lane.counts), {});
+}
+
+export function runResult<C, S>({ state }: Run<C, S>): RunResult<C> {
+  return {
+    state: state.phase === 'cancelled' ? 'cancelled' : 'completed',
+    lanes: state.lanes,
+    parked: state.parked,
+    counts: runCounts(state),
+    lifetime: state.lifetime,
+    startedAt: state.startedAt,
+  };
+}
