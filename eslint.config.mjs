@@ -20,7 +20,7 @@ const perJob = ['recall', 'snapchain', 'audio', 'tier'].map((job) =>
     },
     {
       regex: `^\\.\\./(?!${job}/|shared/)`,
-      message: "A job knows its own folder and shared/: what another job does is not its business.",
+      message: 'A job knows its own folder and shared/: what another job does is not its business.',
     },
   ),
 );
@@ -46,7 +46,11 @@ export default tseslint.config(
       'max-lines-per-function': ['error', { max: 70, skipBlankLines: true, skipComments: true }],
       'no-restricted-properties': [
         'error',
-        { object: 'process', property: 'env', message: 'Settings are read in workers/config.ts, once, with their origin.' },
+        {
+          object: 'process',
+          property: 'env',
+          message: 'Settings are read in workers/config.ts, once, with their origin.',
+        },
       ],
     },
   },
@@ -57,12 +61,30 @@ export default tseslint.config(
   { files: ['test/**', 'bench/**'], rules: { 'max-lines-per-function': 'off' } },
   {
     files: ['scripts/**/*.mjs'],
-    languageOptions: { globals: { process: 'readonly', console: 'readonly', Buffer: 'readonly', fetch: 'readonly', URL: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly', AbortSignal: 'readonly' } },
+    languageOptions: {
+      globals: {
+        process: 'readonly',
+        console: 'readonly',
+        Buffer: 'readonly',
+        fetch: 'readonly',
+        URL: 'readonly',
+        setTimeout: 'readonly',
+        clearTimeout: 'readonly',
+        AbortSignal: 'readonly',
+      },
+    },
   },
   fence(
     'workflows/**',
-    { regex: '/activities/(?!.*/contract$)', allowTypeImports: true, message: 'Workflows know activities by type only.' },
-    { group: ['**/workers/**', '**/client/**', '**/servers/**', '**/test/**'], message: 'Workflows are the bottom layer.' },
+    {
+      regex: '/activities/(?!.*/contract$)',
+      allowTypeImports: true,
+      message: 'Workflows know activities by type only.',
+    },
+    {
+      group: ['**/workers/**', '**/client/**', '**/servers/**', '**/test/**'],
+      message: 'Workflows are the bottom layer.',
+    },
     {
       group: [...nodeBuiltins, '@temporalio/worker', '@temporalio/client', '@temporalio/activity'],
       message: 'Not deterministic: do it in an activity.',
@@ -70,7 +92,17 @@ export default tseslint.config(
   ),
   ...perJob,
   fence('activities/shared/**', {
-    group: ['**/workflows/**', '**/workers/**', '**/client/**', '**/servers/**', '**/test/**', '../recall/**', '../snapchain/**', '../audio/**', '../tier/**'],
+    group: [
+      '**/workflows/**',
+      '**/workers/**',
+      '**/client/**',
+      '**/servers/**',
+      '**/test/**',
+      '../recall/**',
+      '../snapchain/**',
+      '../audio/**',
+      '../tier/**',
+    ],
     message: 'What is shared between jobs knows none of them.',
   }),
   fence('activities/*/contract.ts', {

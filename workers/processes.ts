@@ -24,6 +24,8 @@ export async function runWorker(config: Config): Promise<void> {
 export interface DevProcess {
   readonly address: string;
   readonly uiUrl: string;
+  /** Settles when the server or the worker ends by itself. */
+  readonly ended: Promise<void>;
   /** Stops worker, then Temporal. */
   close(): Promise<void>;
 }

@@ -9,6 +9,7 @@ import {
   showFailures,
   verifySettings,
   type AudioSettings,
+  type SenderSettings,
   type RebaseResult,
   type RetentionOutcome,
   type ShowCursor,
@@ -23,10 +24,17 @@ import type { RunInput, RunResult } from './shared/run-state';
 const { listShows } = proxyActivities<AudioActivities>(quickRead);
 const { rebaseShow, deleteExpired } = proxyActivities<AudioActivities>(repeatableChore);
 
+/** The shows asked for, in their order, or else every one that the sender lists. */
+async function chosenShows(
+  settings: SenderSettings & { readonly shows: readonly string[] },
+): Promise<readonly string[]> {
+  return settings.shows.length > 0 ? settings.shows : (await listShows(settings)).shows;
+}
+
 const sync: LegJob<ShowCursor, AudioSettings> = {
   kind: 'audio',
   parse: (input) => parseInput(audioSettings, input),
-  plan: async (settings) => (settings.shows.length > 0 ? settings.shows : (await listShows(settings)).shows),
+  plan: chosenShows,
   leg: (input) => {
     const summary = `${input.lane} after segment ${input.cursor?.lastId ?? 0}`;
     return proxyActivities<AudioActivities>({ ...repeatableLeg(input.settings), summary }).copySegments(input);
@@ -43,15 +51,17 @@ export function audioSync(input: RunInput<ShowCursor, AudioSettings>): Promise<R
 }
 
 const verify: LegJob<VerifyCursor, VerifySettings> = {
-  ...sync,
+  kind: 'audio',
   parse: (input) => parseInput(verifySettings, input),
-  plan: async (settings) => (settings.shows.length > 0 ? settings.shows : (await listShows(settings)).shows),
+  plan: chosenShows,
   leg: (input) => {
     const summary = `${input.lane} from segment ${input.cursor?.nextId ?? 1}`;
     return proxyActivities<AudioActivities>({ ...repeatableLeg(input.settings), summary }).verifySegments(input);
   },
   // A verification looks at everything, every time.
   beginRun: () => null,
+  parallel: (settings) => settings.parallel,
+  laneFailures: showFailures,
 };
 
 /** Compares sender and files by id, sha256 and metadata. Changes nothing; the verdicts are in the lanes' cursors. */

@@ -17,8 +17,7 @@ export function isShowName(name: string): boolean {
   return !/[\u0000-\u001f\u007f/\\]/.test(name) && name.isWellFormed();
 }
 
-export const showNameRule =
-  `a show's name becomes a file name: 1 to ${showNameBytesMax} bytes, no '/', '\\' or control characters, no leading '.'`;
+export const showNameRule = `a show's name becomes a file name: 1 to ${showNameBytesMax} bytes, no '/', '\\' or control characters, no leading '.'`;
 
 /** Bytes of `text` in UTF-8, without Buffer, which workflow code does not have. */
 function utf8Length(text: string): number {
@@ -58,13 +57,14 @@ export const audioSettings = z.strictObject({
 });
 export type AudioSettings = z.output<typeof audioSettings>;
 
+/** What it takes to ask a sender. */
+export type SenderSettings = Pick<AudioSettings, 'remoteUrl' | 'credentials' | 'bandwidthLimit'>;
+
 /** Where one show stands. The file's own `last_synced_id` is the truth; this is what Temporal knows of it. */
 export interface ShowCursor {
   readonly lastId: number;
   /** The sender's max id when this run first saw the show: a run ends there, whatever is recorded meanwhile. */
   readonly targetId: number | null;
-  /** Times in a row that the same position was refused as malformed; at refusalsMax the leg goes segment by segment. */
-  readonly refusals?: number;
 }
 
 export type CopySegmentsInput = LegInput<ShowCursor, AudioSettings>;
@@ -101,12 +101,18 @@ export interface ShowVerdict {
 
 export interface VerifyCursor {
   readonly nextId: number;
+  /** The sender's max id when the comparison of this show began. */
+  readonly targetId: number;
   readonly verdict: ShowVerdict;
 }
+export type VerifyInput = LegInput<VerifyCursor, VerifySettings>;
+export type VerifyResult = LegResult<VerifyCursor>;
 
-export const rebaseSettings = audioSettings.pick({ remoteUrl: true, localDir: true, credentials: true }).extend({
-  show: showName,
-});
+export const rebaseSettings = audioSettings
+  .pick({ remoteUrl: true, localDir: true, credentials: true, bandwidthLimit: true })
+  .extend({
+    show: showName,
+  });
 export type RebaseSettings = z.output<typeof rebaseSettings>;
 
 export interface RebaseResult {
@@ -114,6 +120,8 @@ export interface RebaseResult {
   readonly fromUniqueId: string;
   readonly toUniqueId: string;
   readonly lastId: number;
+  /** Where the former copy was put because it shares nothing with the new source; null: it is continued in place. */
+  readonly keptAside: string | null;
 }
 
 export const retentionSettings = z.strictObject({
@@ -142,9 +150,17 @@ export const showFailures = [
   'NotARecipient',
   'ShowFileCorrupt',
   'ShowNameRefused',
+  'SegmentMalformed',
 ] as const;
 
 /** What stops the whole run until a person has acted: the run is blocked and goes on at `resume`. */
-export const runFailures = ['SettingsRefused', 'SenderAuthRefused', 'NotASender', 'DiskFull', 'DirectoryUnwritable', 'CredentialsMissing'] as const;
+export const runFailures = [
+  'SettingsRefused',
+  'SenderAuthRefused',
+  'NotASender',
+  'DiskFull',
+  'DirectoryUnwritable',
+  'CredentialsMissing',
+] as const;
 
 export type AudioFailure = (typeof showFailures)[number] | (typeof runFailures)[number];

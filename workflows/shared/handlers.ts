@@ -12,7 +12,7 @@ export function installHandlers<C, S extends Pace>(job: LegJob<C, S>, run: Run<C
     if (['completed', 'cancelled'].includes(run.state.phase)) throw new Error(`the run is ${run.state.phase}`);
   };
   setHandler(progressQuery, progress);
-  setHandler(
+  setHandler<Progress, [{ reason?: string } | undefined], typeof pauseUpdate>(
     pauseUpdate,
     (why) => {
       enter(run, 'paused', { reason: why?.reason ?? 'paused by hand; `resume` goes on' });
@@ -52,7 +52,11 @@ export function installHandlers<C, S extends Pace>(job: LegJob<C, S>, run: Run<C
       },
     },
   );
-  setHandler(retryUpdate, (which) => retry(run, which?.lane, progress), { validator: open });
+  setHandler<Progress, [{ lane?: string } | undefined], typeof retryUpdate>(
+    retryUpdate,
+    (which) => retry(run, which?.lane, progress),
+    { validator: open },
+  );
 }
 
 function retry<C, S>(run: Run<C, S>, lane: string | undefined, progress: () => Progress): Progress {

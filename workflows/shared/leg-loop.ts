@@ -101,7 +101,11 @@ async function planLanes<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>): 
 }
 
 /** Takes unfinished lanes in order, each to its end; stops when interrupted, blocked or due to continue as new. */
-async function takeLanes<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>, scope: CancellationScope): Promise<void> {
+async function takeLanes<C, S extends Pace>(
+  job: LegJob<C, S>,
+  run: Run<C, S>,
+  scope: CancellationScope,
+): Promise<void> {
   const due = (): boolean => workflowInfo().continueAsNewSuggested || run.legsHere >= legsPerRunMax;
   const stopped = (): boolean => scope.consideredCancelled || run.state.phase !== 'running' || due();
   for (let lane = run.nextLane(); lane !== undefined && !stopped(); lane = run.nextLane()) {
@@ -132,7 +136,10 @@ async function moveLane<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>, la
     else block(run, failure);
   }
   if (run.state.parked.length > parkedMax) {
-    block(run, { type: 'TooManyParked', reason: `more than ${parkedMax} records parked: see \`failures\`, then resume` });
+    block(run, {
+      type: 'TooManyParked',
+      reason: `more than ${parkedMax} records parked: see \`failures\`, then resume`,
+    });
   }
   show(run);
 }
@@ -152,6 +159,7 @@ function cancelledLeg(error: unknown): LegResult<unknown> | null {
 function permanentFailure(error: unknown): { type: string; reason: string } {
   const cause = error instanceof ActivityFailure ? error.cause : error;
   if (cause instanceof ApplicationFailure) return { type: cause.type ?? 'Unknown', reason: cause.message };
-  if (error instanceof ActivityFailure) return { type: 'Unknown', reason: cause?.message ?? error.message };
+  if (error instanceof ActivityFailure)
+    return { type: 'Unknown', reason: cause instanceof Error ? cause.message : error.message };
   throw error;
 }

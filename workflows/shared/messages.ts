@@ -8,10 +8,10 @@ export type Progress = RunState<unknown, unknown> & { readonly counts: Counts };
 
 export const progressQuery = defineQuery<Progress>('progress');
 /** Stops after the batch in hand and keeps the cursor; answers when the pause is on its way. */
-export const pauseUpdate = defineUpdate<Progress, [{ reason?: string }?]>('pause');
+export const pauseUpdate = defineUpdate<Progress, [{ reason?: string } | undefined]>('pause');
 /** Goes on: after pause, or after a person has mended what `blocked` named. */
 export const resumeUpdate = defineUpdate<Progress>('resume');
 /** Changes settings of the run in progress: any subset of the input's keys. The cursor stays. */
 export const configureUpdate = defineUpdate<Progress, [Record<string, unknown>]>('configure');
 /** Tries parked records and failed lanes again: all, or one lane's. */
-export const retryUpdate = defineUpdate<Progress, [{ lane?: string }?]>('retry');
+export const retryUpdate = defineUpdate<Progress, [{ lane?: string } | undefined]>('retry');

@@ -1,12 +1,6 @@
 /** One run in memory: its state, and the few things about it that are not carried on. */
-import {
-  ApplicationFailure,
-  defineSearchAttributeKey,
-  SearchAttributeType,
-  setCurrentDetails,
-  upsertSearchAttributes,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import { ApplicationFailure, setCurrentDetails, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import { addCounts, type Counts, type LegResult, type Pace } from '../../activities/shared/contract';
 import { currentDetails } from './details';
 import type { LegJob } from './leg-loop';
@@ -37,11 +31,12 @@ export function beginRun<C, S extends Pace>(job: LegJob<C, S>, input: RunInput<C
     state,
     legsHere: 0,
     interrupt: () => undefined,
-    lanesFinished: () => state.planned && !state.lanes.some(({ status }) => status === 'waiting' || status === 'running'),
+    lanesFinished: () =>
+      state.planned && !state.lanes.some(({ status }) => status === 'waiting' || status === 'running'),
     nextLane: () => state.lanes.find((lane) => lane.status === 'waiting'),
     adopt: (lanes) => {
       const known = new Map(state.lanes.map((lane) => [lane.lane, lane]));
-      const planned = lanes.map((lane) => known.get(lane) ?? newLane(lane, null));
+      const planned = lanes.map((lane) => known.get(lane) ?? newLane<C>(lane, null));
       const idle = state.lanes.filter((lane) => !lanes.includes(lane.lane));
       for (const lane of planned) if (lane.status === 'idle') lane.status = 'waiting';
       for (const lane of idle) lane.status = 'idle';
@@ -63,7 +58,9 @@ export function parseSettings<C, S extends Pace>(job: LegJob<C, S>, given: unkno
 
 function firstState<C, S extends Pace>(job: LegJob<C, S>, settings: S): RunState<C, S> {
   const last = workflowInfo().lastResult as RunResult<C> | undefined;
-  const lanes = (last?.lanes ?? []).map(({ lane, cursor }) => newLane(lane, cursor === null ? null : job.beginRun(cursor)));
+  const lanes = (last?.lanes ?? []).map(({ lane, cursor }) =>
+    newLane(lane, cursor === null ? null : job.beginRun(cursor)),
+  );
   const parked = [...(last?.parked ?? [])];
   return {
     phase: 'planning',
@@ -92,7 +89,10 @@ export function absorb<C, S>(run: Run<C, S>, lane: LaneState<C>, result: LegResu
   lane.counts = addCounts(lane.counts, result.counts);
   state.lifetime = addCounts(state.lifetime, result.counts);
   if (result.note !== undefined) lane.note = result.note;
-  const settled = new Set([...result.parked.map(parkedKey), ...result.recovered.map((id) => parkedKey({ lane: lane.lane, id }))]);
+  const settled = new Set([
+    ...result.parked.map(parkedKey),
+    ...result.recovered.map((id) => parkedKey({ lane: lane.lane, id })),
+  ]);
   state.parked = [...state.parked.filter((item) => !settled.has(parkedKey(item))), ...result.parked];
   state.retrying = state.retrying.filter((key) => !settled.has(key));
   if (result.drained) lane.status = 'done';

@@ -1,0 +1,87 @@
+/**
+ * A leg from the inside: where it starts, when it is over, and how each way out of it keeps what it did.
+ *
+ * Heartbeats carry the leg's result so far, so that a killed worker's successor starts there. A leg that made progress
+ * and then met trouble returns its progress; only a leg that made none throws. So attempts count on one cursor, and
+ * a pause in the middle of a backoff finds nothing unsaved.
+ */
+import { CancelledFailure } from '@temporalio/common';
+import { Context } from '@temporalio/activity';
+import { addCounts, isLegResult, type Counts, type LegInput, type LegResult, type ParkedItem } from './contract';
+import { isPermanent, reasonOf } from './failures';
+
+export interface Leg<Cursor> {
+  /** Where to start: what the last attempt of this leg kept, or else what the workflow gave. */
+  readonly cursor: Cursor | null;
+  /** Aborted when the run is paused or cancelled, the worker drains, or the attempt was given up. */
+  readonly signal: AbortSignal;
+  /** From the fourth attempt on one cursor: work record by record, and park the one that cannot pass. */
+  readonly itemByItem: boolean;
+  /** False once the leg should return: its time is spent. Throws when the leg was cancelled. */
+  hasTime(): boolean;
+  /** Says that a long wait is still a living one. Progress is `kept`'s to tell. */
+  alive(): void;
+  /** Tells Temporal what the destination has kept. Call after every commit, never before. */
+  kept(cursor: Cursor, counts: Counts): void;
+  park(item: ParkedItem): void;
+  recover(id: string): void;
+}
+
+const aliveEveryMs = 1000;
+/** Attempts on one cursor before a leg goes record by record. */
+const batchAttemptsMax = 3;
+
+/**
+ * Runs one leg. `move` returns true when the lane is drained.
+ * Throws: CancelledFailure with the result so far as its details; what `move` threw when nothing was kept.
+ */
+export async function runLeg<Cursor>(
+  input: LegInput<Cursor, unknown>,
+  move: (leg: Leg<Cursor>) => Promise<{ drained: boolean; note?: string }>,
+): Promise<LegResult<Cursor>> {
+  const context = Context.current();
+  const { heartbeatDetails, attempt } = context.info;
+  let result: LegResult<Cursor> = isLegResult(heartbeatDetails)
+    ? { ...(heartbeatDetails as LegResult<Cursor>), drained: false }
+    : { cursor: input.cursor as Cursor, counts: {}, drained: false, parked: [], recovered: [] };
+  let moved = false;
+  let beatAt = 0;
+  const beat = (): void => {
+    beatAt = performance.now();
+    context.heartbeat(result);
+  };
+  const update = (change: Partial<LegResult<Cursor>>): void => {
+    result = { ...result, ...change };
+    moved = true;
+    beat();
+  };
+  const until = performance.now() + input.budgetMs;
+  const leg: Leg<Cursor> = {
+    cursor: result.cursor,
+    signal: context.cancellationSignal,
+    itemByItem: attempt > batchAttemptsMax,
+    hasTime: () => {
+      context.cancellationSignal.throwIfAborted();
+      return performance.now() < until;
+    },
+    alive: () => {
+      if (performance.now() - beatAt < aliveEveryMs) return;
+      beat();
+    },
+    kept: (cursor, counts) => update({ cursor, counts: addCounts(result.counts, counts) }),
+    park: (item) => update({ parked: [...result.parked.filter(({ id }) => id !== item.id), item] }),
+    recover: (id) => update({ recovered: [...result.recovered, id] }),
+  };
+  beat();
+  try {
+    const end = await move(leg);
+    return { ...result, ...end };
+  } catch (error) {
+    // A draining worker hands its progress in as the leg's result: the next worker starts a new leg, nothing is retried.
+    if (context.cancellationDetails?.workerShutdown && moved) return result;
+    if (context.cancellationSignal.aborted) throw new CancelledFailure(`leg stopped: ${reasonOf(error)}`, [result]);
+    if (isPermanent(error) || !moved) throw error;
+    context.log.warn('leg ended early, its progress kept', { error: reasonOf(error) });
+    return { ...result, note: reasonOf(error) };
+  }
+}

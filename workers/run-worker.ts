@@ -1,0 +1,131 @@
+/** A worker process: one Temporal worker a job, one health endpoint; drains on SIGTERM, and a second signal ends it. */
+import { join } from 'node:path';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import type pino from 'pino';
+import { createAudioActivities } from '../activities/audio/activities';
+import { syncJobAttribute, syncStateAttribute, taskQueue, type JobKind } from '../workflows/shared/names';
+import { connectionSettings, type Config } from './config';
+import { startHealth } from './health';
+import { meteredActivities } from './metrics';
+import { installRuntime } from './runtime';
+
+/** Built by scripts/build.mjs: webpack at the start of every worker would cost seconds and 70 MB. */
+const workflowBundle = { codePath: join(__dirname, '..', 'workflow-bundle.js') };
+
+export interface RunningWorkers {
+  readonly healthUrl: string | null;
+  /** Resolves when every worker has drained; rejects when one failed. */
+  readonly ended: Promise<void>;
+  /** Stops polling and lets the legs hand in their cursors. */
+  drain(): void;
+}
+
+/** Runs until SIGTERM or SIGINT. Throws when Temporal cannot be reached at the start. */
+export async function runWorkerProcess(config: Config): Promise<void> {
+  const workers = await startWorkers(config);
+  const stop = (signal: NodeJS.Signals): void => {
+    process.once(signal, () => process.exit(signal === 'SIGINT' ? 130 : 143));
+    workers.drain();
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+  await workers.ended;
+}
+
+/** Throws UnreachableTemporal. */
+export async function startWorkers(config: Config, settings = connectionSettings()): Promise<RunningWorkers> {
+  const { log, metricsUrl } = await installRuntime(config.worker.logLevel);
+  const { address, namespace, connectionOptions } = settings;
+  const connection = await connect(address, connectionOptions);
+  if (config.worker.registerSearchAttributes) await registerSearchAttributes(connection, namespace);
+  const workers = await Promise.all(
+    config.worker.jobs.map((kind) => createWorker(kind, config, connection, namespace)),
+  );
+  const states = (): Record<string, string> =>
+    Object.fromEntries(workers.map((worker) => [worker.options.taskQueue, worker.getState()]));
+  const ready = (): boolean => workers.every((worker) => worker.getState() === 'RUNNING');
+  const health =
+    config.worker.listen === '' ? null : await startHealth(config.worker.listen, { ready, states, metricsUrl });
+  log.info({ address, namespace, queues: Object.keys(states()), health: health?.url }, 'worker started');
+  const ended = run(workers, log).finally(async () => {
+    await health?.close();
+    await connection.close();
+  });
+  const drain = (): void => {
+    log.info('draining');
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  return { healthUrl: health?.url ?? null, ended, drain };
+}
+
+async function connect(
+  address: string,
+  options: Parameters<typeof NativeConnection.connect>[0],
+): Promise<NativeConnection> {
+  try {
+    return await NativeConnection.connect(options);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UnreachableTemporal(
+      `cannot reach Temporal at ${address}: ${reason}. Start one with \`waybill dev\`, or set TEMPORAL_ADDRESS.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Thrown when no Temporal server answers where the settings say. */
+export class UnreachableTemporal extends Error {
+  override name = 'UnreachableTemporal';
+}
+
+async function run(workers: readonly Worker[], log: pino.Logger): Promise<void> {
+  const runs = workers.map((worker) => worker.run());
+  try {
+    await Promise.all(runs);
+    log.info('drained');
+  } finally {
+    // One failed: the others are drained too, for a process that does half of its work is worse than a restart.
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    await Promise.allSettled(runs);
+  }
+}
+
+async function createWorker(
+  kind: JobKind,
+  { worker, audio }: Config,
+  connection: NativeConnection,
+  namespace: string,
+): Promise<Worker> {
+  const activities = createAudioActivities({
+    credentials: audio.credentialTables,
+    idleTimeoutMs: audio.idleTimeoutSeconds * 1000,
+  });
+  return await Worker.create({
+    connection,
+    namespace,
+    taskQueue: taskQueue(kind, worker.host),
+    identity: `${process.pid}@${worker.host}`,
+    workflowBundle,
+    activities: meteredActivities(kind, activities),
+    // Legs are heavy and alike: fixed slots, not guesses.
+    maxConcurrentActivityTaskExecutions: worker.activitySlots,
+    maxCachedWorkflows: worker.cachedWorkflows,
+    // Bounds what a crash does again, and how long a pause takes to arrive.
+    maxHeartbeatThrottleInterval: `${worker.heartbeatThrottleSeconds} seconds`,
+    // Legs end at once when told to drain and hand in their cursor: no grace before they are told.
+    shutdownGraceTime: 0,
+    shutdownForceTime: `${worker.drainSeconds} seconds`,
+  });
+}
+
+/** Workflows set these; without them every workflow task would fail. Repeating it is harmless. */
+async function registerSearchAttributes(connection: NativeConnection, namespace: string): Promise<void> {
+  const found = await connection.operatorService.listSearchAttributes({ namespace });
+  const missing = [syncJobAttribute, syncStateAttribute].filter((name) => found.customAttributes?.[name] === undefined);
+  if (missing.length === 0) return;
+  const keyword = 2; // temporal.api.enums.v1.IndexedValueType: INDEXED_VALUE_TYPE_KEYWORD
+  await connection.operatorService.addSearchAttributes({
+    namespace,
+    searchAttributes: Object.fromEntries(missing.map((name) => [name, keyword])),
+  });
+}
