@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { permanent } from '../shared/failures';
+import { codeOf, permanent } from '../shared/failures';
 import { checkNoTwin, checkRecipient, type FileUnderCheck } from './show-checks';
 import { openReadOnly, recipientSchema, schemaVersion, showPath, ShowPathRefused } from './show-file';
 import type { Segment } from './segment-parser';
@@ -144,7 +144,7 @@ function linkUnlessThere(from: string, to: string): void {
     linkSync(from, to);
   } catch (error) {
     // A rival's file is as good as ours; the checks that follow look at it.
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    if (codeOf(error) !== 'EEXIST') throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 /** What SQLite and the file system say, told in terms of what to do: wait (throw), or a person's turn (permanent). */
-import { permanent } from '../shared/failures';
+import { codeOf, permanent, reasonOf } from '../shared/failures';
 
 /** Runs `work` on the file at `path`; its errors come out explained. Other errors pass unchanged. */
 export function explained<T>(path: string, work: () => T): T {
@@ -11,8 +11,8 @@ export function explained<T>(path: string, work: () => T): T {
 }
 
 function explain(path: string, error: unknown): unknown {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const said = `${path}: ${error instanceof Error ? error.message : String(error)}`;
+  const code = codeOf(error);
+  const said = `${path}: ${reasonOf(error)}`;
   if (/^SQLITE_(BUSY|LOCKED)/.test(code)) {
     return new Error(`${said}. Another process writes this file; tried again until it is free.`, { cause: error });
   }

@@ -8,10 +8,13 @@ import { z } from 'zod';
 export const pace = {
   legSeconds: z.int().min(1).max(600).default(60),
   heartbeatSeconds: z.int().min(2).max(300).default(30),
+  /** Legs after which a run continues as new even if the server does not ask for it: bounds the time of a replay. */
+  legsPerRun: z.int().min(1).max(2000).default(500),
 };
 export interface Pace {
   readonly legSeconds: number;
   readonly heartbeatSeconds: number;
+  readonly legsPerRun: number;
 }
 
 /** More parked records than this is an outage, not a few bad records: the run blocks instead of parking on. */

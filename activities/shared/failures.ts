@@ -6,12 +6,29 @@ export function permanent(type: string, message: string, cause?: unknown): Appli
   return ApplicationFailure.create({ type, message, nonRetryable: true, ...(cause instanceof Error ? { cause } : {}) });
 }
 
+/** The same failure with the leg's result in its details: what was kept before it must not be lost with it. */
+export function withResult(failure: ApplicationFailure, result: unknown): ApplicationFailure {
+  const { type, message, cause } = failure;
+  return ApplicationFailure.create({
+    type: type ?? 'Unknown',
+    message,
+    nonRetryable: true,
+    details: [result],
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
 /** True of what `permanent` made. */
 export function isPermanent(error: unknown): error is ApplicationFailure {
   return error instanceof ApplicationFailure && error.nonRetryable === true;
 }
 
-/** An error's message, whatever was thrown. */
+/** An error's message, whatever was thrown. By shape, not class: not every boundary keeps the class. */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);
+}
+
+/** An error's code (`ENOSPC`, `SQLITE_BUSY`); empty if it has none. */
+export function codeOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
 }

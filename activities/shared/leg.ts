@@ -8,7 +8,7 @@
 import { CancelledFailure } from '@temporalio/common';
 import { Context } from '@temporalio/activity';
 import { addCounts, isLegResult, type Counts, type LegInput, type LegResult, type ParkedItem } from './contract';
-import { isPermanent, reasonOf } from './failures';
+import { isPermanent, reasonOf, withResult } from './failures';
 
 export interface Leg<Cursor> {
   /** Where to start: what the last attempt of this leg kept, or else what the workflow gave. */
@@ -33,7 +33,8 @@ const batchAttemptsMax = 3;
 
 /**
  * Runs one leg. `move` returns true when the lane is drained.
- * Throws: CancelledFailure with the result so far as its details; what `move` threw when nothing was kept.
+ * Throws: CancelledFailure and permanent failures with the result so far as their details; anything else that `move`
+ * threw, when nothing was kept.
  */
 export async function runLeg<Cursor>(
   input: LegInput<Cursor, unknown>,
@@ -80,6 +81,7 @@ export async function runLeg<Cursor>(
     // A draining worker hands its progress in as the leg's result: the next worker starts a new leg, nothing is retried.
     if (context.cancellationDetails?.workerShutdown && moved) return result;
     if (context.cancellationSignal.aborted) throw new CancelledFailure(`leg stopped: ${reasonOf(error)}`, [result]);
+    if (isPermanent(error) && moved) throw withResult(error, result);
     if (isPermanent(error) || !moved) throw error;
     context.log.warn('leg ended early, its progress kept', { error: reasonOf(error) });
     return { ...result, note: reasonOf(error) };

@@ -15,14 +15,19 @@ function parse(answer: Buffer, pieces: readonly number[] = [], batchBytes = 8 <<
   const rows: Row[] = [];
   const take = (): void => {
     for (const { id, timestampMs, isTimestampFromSource, audio } of parser.take()) {
-      rows.push({ id, timestamp_ms: timestampMs, is_timestamp_from_source: isTimestampFromSource, audio: Buffer.from(audio) });
+      rows.push({
+        id,
+        timestamp_ms: timestampMs,
+        is_timestamp_from_source: isTimestampFromSource,
+        audio: Buffer.from(audio),
+      });
     }
     parser.release();
   };
   const cuts = [...pieces.map((at) => at % (answer.length + 1)), 0, answer.length].sort((a, b) => a - b);
   for (let index = 1; index < cuts.length; index += 1) {
     const chunk = answer.subarray(cuts[index - 1], cuts[index]);
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length;) {
       at = parser.push(chunk, at, batchBytes);
       if (parser.pendingBytes >= batchBytes && parser.isBetweenRows) take();
     }
@@ -38,7 +43,8 @@ const row = fc.record({
   is_timestamp_from_source: fc.constantFrom(0, 1),
   audio: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
 });
-const encoded = (rows: Row[], encode: (audio: Buffer) => unknown): object[] => rows.map(({ audio, ...rest }) => ({ ...rest, audio_data: encode(audio) }));
+const encoded = (rows: Row[], encode: (audio: Buffer) => unknown): object[] =>
+  rows.map(({ audio, ...rest }) => ({ ...rest, audio_data: encode(audio) }));
 const integers = (audio: Buffer): number[] => [...audio];
 const base64 = (audio: Buffer): string => audio.toString('base64');
 
@@ -48,10 +54,16 @@ describe('a sender’s answer', () => {
     ['base64', base64],
   ])('comes out of %s byte for byte, however it is cut into chunks and spaced', (_, encode) => {
     fc.assert(
-      fc.property(fc.array(row, { maxLength: 8 }), fc.array(fc.nat(5000), { maxLength: 12 }), fc.constantFrom(0, 1, 3), fc.constantFrom(1, 100, 1 << 20), (rows, cuts, indent, batch) => {
-        const answer = Buffer.from(JSON.stringify(encoded(rows, encode), null, indent));
-        expect(parse(answer, cuts, batch)).toEqual(rows);
-      }),
+      fc.property(
+        fc.array(row, { maxLength: 8 }),
+        fc.array(fc.nat(5000), { maxLength: 12 }),
+        fc.constantFrom(0, 1, 3),
+        fc.constantFrom(1, 100, 1 << 20),
+        (rows, cuts, indent, batch) => {
+          const answer = Buffer.from(JSON.stringify(encoded(rows, encode), null, indent));
+          expect(parse(answer, cuts, batch)).toEqual(rows);
+        },
+      ),
       { numRuns: 400 },
     );
   });
@@ -105,24 +117,57 @@ describe('a sender’s answer', () => {
     expect(() => parse(answer, [...answer.keys()])).toThrow(SegmentRefused);
   });
 
-  const broken = ['', '[', '{}', '[{"id":1}]', '[{"id":1,"timestamp_ms":1,"is_timestamp_from_source":0}]', '[]x', '[,]', '{"error":"x"}', '<html>'];
-  const fields = ['"id":0', '"id":-1', '"id":"1"', '"id":1.5', '"id":9007199254740993', '"id":01', '"id":1,"id":2', '"id":1,"x":{}', '"id":1,"is_timestamp_from_source":2'];
-  it.each([...broken, ...fields.map((field) => `[{${field},"timestamp_ms":1,"is_timestamp_from_source":0,"audio_data":[]}]`)])('is refused when it is %s', (answer) => {
+  const broken = [
+    '',
+    '[',
+    '{}',
+    '[{"id":1}]',
+    '[{"id":1,"timestamp_ms":1,"is_timestamp_from_source":0}]',
+    '[]x',
+    '[,]',
+    '{"error":"x"}',
+    '<html>',
+  ];
+  const fields = [
+    '"id":0',
+    '"id":-1',
+    '"id":"1"',
+    '"id":1.5',
+    '"id":9007199254740993',
+    '"id":01',
+    '"id":1,"id":2',
+    '"id":1,"x":{}',
+    '"id":1,"is_timestamp_from_source":2',
+  ];
+  it.each([
+    ...broken,
+    ...fields.map((field) => `[{${field},"timestamp_ms":1,"is_timestamp_from_source":0,"audio_data":[]}]`),
+  ])('is refused when it is %s', (answer) => {
     expect(() => parse(Buffer.from(answer))).toThrow(SegmentRefused);
   });
 
   it('is refused when cut anywhere', () => {
-    const answer = Buffer.from(JSON.stringify(encoded([{ id: 1, timestamp_ms: 1, is_timestamp_from_source: 1, audio: Buffer.from([9, 99, 199]) }], integers)));
-    for (let length = 0; length < answer.length; length += 1) expect(() => parse(answer.subarray(0, length))).toThrow(SegmentRefused);
+    const answer = Buffer.from(
+      JSON.stringify(
+        encoded([{ id: 1, timestamp_ms: 1, is_timestamp_from_source: 1, audio: Buffer.from([9, 99, 199]) }], integers),
+      ),
+    );
+    for (let length = 0; length < answer.length; length += 1)
+      expect(() => parse(answer.subarray(0, length))).toThrow(SegmentRefused);
   });
 
   it('gives rows out in batches and uses the same memory again', () => {
     const parser = new SegmentParser();
     const audio = randomBytes(3 << 20);
-    const rows = [1, 2, 3].map((id) => ({ id, timestamp_ms: id, is_timestamp_from_source: 0, audio_data: audio.toString('base64') }));
+    const rows = [1, 2, 3].map((id) => ({
+      id,
+      timestamp_ms: id,
+      is_timestamp_from_source: 0,
+      audio_data: audio.toString('base64'),
+    }));
     const answer = Buffer.from(JSON.stringify(rows));
     const batches: number[][] = [];
-    for (let at = 0; at < answer.length; ) {
+    for (let at = 0; at < answer.length;) {
       at = parser.push(answer, at, 1 << 20);
       if (parser.pendingBytes < 1 << 20 || !parser.isBetweenRows) continue;
       const batch = parser.take();

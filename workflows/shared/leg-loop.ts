@@ -25,9 +25,6 @@ import { installHandlers } from './handlers';
 import { absorb, beginRun, enter, runResult, show, type Run } from './run';
 import { parkedKey, type LaneState, type RunInput, type RunResult } from './run-state';
 
-/** Events after which a run continues as new even if the server does not suggest it: bounds replay time. */
-const legsPerRunMax = 500;
-
 /** What makes a job: everything else about legs, messages and state is here. */
 export interface LegJob<Cursor, Settings extends Pace> {
   /** The job kind, for the SyncJob search attribute. */
@@ -66,7 +63,7 @@ export async function runLegs<Cursor, Settings extends Pace>(
 /** One stretch between interruptions: a pause, a block, new settings, a cancel, or the need to continue as new. */
 async function moveUntilInterrupted<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>): Promise<void> {
   await condition(() => run.state.phase !== 'paused' && run.state.phase !== 'blocked');
-  if (workflowInfo().continueAsNewSuggested || run.legsHere >= legsPerRunMax) await carryOn(run);
+  if (isLong(run)) await carryOn(run);
   const scope = new CancellationScope();
   run.interrupt = () => scope.cancel();
   try {
@@ -80,6 +77,11 @@ async function moveUntilInterrupted<C, S extends Pace>(job: LegJob<C, S>, run: R
     if (!isCancellation(error)) throw error;
   }
   if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('the run was cancelled');
+}
+
+/** Long enough a history: time to continue as new. */
+function isLong<C, S extends Pace>(run: Run<C, S>): boolean {
+  return workflowInfo().continueAsNewSuggested || run.legsHere >= run.state.settings.legsPerRun;
 }
 
 async function carryOn<C, S extends Pace>(run: Run<C, S>): Promise<never> {
@@ -106,8 +108,7 @@ async function takeLanes<C, S extends Pace>(
   run: Run<C, S>,
   scope: CancellationScope,
 ): Promise<void> {
-  const due = (): boolean => workflowInfo().continueAsNewSuggested || run.legsHere >= legsPerRunMax;
-  const stopped = (): boolean => scope.consideredCancelled || run.state.phase !== 'running' || due();
+  const stopped = (): boolean => scope.consideredCancelled || run.state.phase !== 'running' || isLong(run);
   for (let lane = run.nextLane(); lane !== undefined && !stopped(); lane = run.nextLane()) {
     lane.status = 'running';
     while (lane.status === 'running' && !stopped()) await moveLane(job, run, lane);
@@ -125,12 +126,9 @@ async function moveLane<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>, la
     const budgetMs = settings.legSeconds * 1000;
     absorb(run, lane, await job.leg({ lane: lane.lane, cursor: lane.cursor, settings, retry, budgetMs }));
   } catch (error) {
-    if (isCancellation(error)) {
-      // A leg that had not started is cancelled by the server, whose details are a text and no cursor.
-      const kept = cancelledLeg(error);
-      if (kept !== null) absorb(run, lane, kept as LegResult<C>);
-      return;
-    }
+    const kept = keptBefore(error);
+    if (kept !== null) absorb(run, lane, kept as LegResult<C>);
+    if (isCancellation(error)) return;
     const failure = permanentFailure(error);
     if (job.laneFailures.includes(failure.type)) Object.assign(lane, { status: 'failed', failure });
     else block(run, failure);
@@ -149,9 +147,11 @@ function block<C, S extends Pace>(run: Run<C, S>, failure: { type: string; reaso
   run.interrupt();
 }
 
-function cancelledLeg(error: unknown): LegResult<unknown> | null {
+/** What a leg had kept when it was stopped or failed. Null where the server, not the leg, wrote the details. */
+function keptBefore(error: unknown): LegResult<unknown> | null {
   const cause = error instanceof ActivityFailure ? error.cause : error;
-  const details: unknown = cause instanceof CancelledFailure ? cause.details?.[0] : undefined;
+  const details: unknown =
+    cause instanceof CancelledFailure || cause instanceof ApplicationFailure ? cause.details?.[0] : undefined;
   return isLegResult(details) ? details : null;
 }
 
