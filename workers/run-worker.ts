@@ -34,18 +34,18 @@ export async function runWorkerProcess(config: Config): Promise<void> {
 
 /** Throws UnreachableTemporal. */
 export async function startWorkers(config: Config, settings = connectionSettings()): Promise<RunningWorkers> {
-  const { log, metricsUrl } = await installRuntime(config.worker.logLevel);
+  const { log, metricsUrl } = await installRuntime(config.get('worker.log_level'));
   const { address, namespace, connectionOptions } = settings;
   const connection = await connect(address, connectionOptions);
-  if (config.worker.registerSearchAttributes) await registerSearchAttributes(connection, namespace);
+  if (config.get('worker.register_search_attributes')) await registerSearchAttributes(connection, namespace);
   const workers = await Promise.all(
-    config.worker.jobs.map((kind) => createWorker(kind, config, connection, namespace)),
+    config.get('worker.jobs').map((kind) => createWorker(kind, config, connection, namespace)),
   );
+  const listen = config.get('worker.listen');
   const states = (): Record<string, string> =>
     Object.fromEntries(workers.map((worker) => [worker.options.taskQueue, worker.getState()]));
   const ready = (): boolean => workers.every((worker) => worker.getState() === 'RUNNING');
-  const health =
-    config.worker.listen === '' ? null : await startHealth(config.worker.listen, { ready, states, metricsUrl });
+  const health = listen === '' ? null : await startHealth(listen, { ready, states, metricsUrl });
   log.info({ address, namespace, queues: Object.keys(states()), health: health?.url }, 'worker started');
   const ended = run(workers, log).finally(async () => {
     await health?.close();
@@ -92,30 +92,38 @@ async function run(workers: readonly Worker[], log: pino.Logger): Promise<void> 
 
 async function createWorker(
   kind: JobKind,
-  { worker, audio }: Config,
+  config: Config,
   connection: NativeConnection,
   namespace: string,
 ): Promise<Worker> {
-  const activities = createAudioActivities({
-    credentials: audio.credentialTables,
-    idleTimeoutMs: audio.idleTimeoutSeconds * 1000,
-  });
+  const host = config.get('worker.host');
   return await Worker.create({
     connection,
     namespace,
-    taskQueue: taskQueue(kind, worker.host),
-    identity: `${process.pid}@${worker.host}`,
+    taskQueue: taskQueue(kind, host),
+    identity: `${process.pid}@${host}`,
     workflowBundle,
-    activities: meteredActivities(kind, activities),
+    activities: meteredActivities(kind, activitiesOf(kind, config)),
     // Legs are heavy and alike: fixed slots, not guesses.
-    maxConcurrentActivityTaskExecutions: worker.activitySlots,
-    maxCachedWorkflows: worker.cachedWorkflows,
+    maxConcurrentActivityTaskExecutions: config.get('worker.activity_slots'),
+    maxCachedWorkflows: config.get('worker.cached_workflows'),
     // Bounds what a crash does again, and how long a pause takes to arrive.
-    maxHeartbeatThrottleInterval: `${worker.heartbeatThrottleSeconds} seconds`,
+    maxHeartbeatThrottleInterval: `${config.get('worker.heartbeat_throttle_seconds')} seconds`,
     // Legs end at once when told to drain and hand in their cursor: no grace before they are told.
     shutdownGraceTime: 0,
-    shutdownForceTime: `${worker.drainSeconds} seconds`,
+    shutdownForceTime: `${config.get('worker.drain_seconds')} seconds`,
   });
+}
+
+/** Each job's activities, given what they need of the configuration. */
+function activitiesOf(kind: JobKind, config: Config): object {
+  switch (kind) {
+    case 'audio':
+      return createAudioActivities({
+        credentials: config.credentials,
+        idleTimeoutMs: config.get('audio.idle_timeout_seconds') * 1000,
+      });
+  }
 }
 
 /** Workflows set these; without them every workflow task would fail. Repeating it is harmless. */
