@@ -7,7 +7,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { codeOf, permanent } from '../shared/failures';
 import { checkNoTwin, checkRecipient, type FileUnderCheck } from './show-checks';
@@ -77,7 +77,7 @@ export interface OpenArchive extends Omit<FileUnderCheck, 'path'> {
  */
 export function openShowArchive(options: OpenArchive): ShowArchive {
   return explained(join(options.dir, `${options.show}.sqlite`), () => {
-    mkdirSync(options.dir, { recursive: true });
+    makeFolder(options.dir);
     const path = placed(options);
     checkNoTwin(options.dir, options.show);
     if (!existsSync(path)) create(path, options);
@@ -96,6 +96,13 @@ export function openShowArchive(options: OpenArchive): ShowArchive {
       throw error;
     }
   });
+}
+
+/** Not mkdir's `recursive`: on a file system that refuses with ENOENT (/proc) Node 20 never returns from it. */
+function makeFolder(dir: string): void {
+  if (existsSync(dir)) return;
+  makeFolder(dirname(dir));
+  mkdirSync(dir);
 }
 
 function placed({ dir, show }: OpenArchive): string {

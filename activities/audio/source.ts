@@ -44,7 +44,9 @@ export interface SegmentRange {
 }
 
 /** Audio held in memory before it is committed: a transaction of this size costs a twentieth of a second. */
-const batchBytes = 8 << 20;
+export const batchBytes = 8 << 20;
+/** On a slow line a batch is what came in this time: a pause or a crash costs no more than that. */
+const batchMsMax = 1000;
 const showsAnswerBytesMax = 16 << 20;
 const metadataAnswerBytesMax = 1 << 20;
 
@@ -120,12 +122,15 @@ async function* segments(range: SegmentRange, get: () => Promise<Answer>): Async
   const order = ascending(range, answer.what);
   const batch = (): SegmentBatch => ({ segments: order(parser.take()), release: () => parser.release() });
   try {
+    let batchAt = performance.now();
     for await (const chunk of answer.body()) {
       for (let at = 0; at < chunk.length;) {
-        at = parser.push(chunk, at, batchBytes);
-        if (parser.pendingBytes < batchBytes || !parser.isBetweenRows) continue;
+        const wanted = performance.now() - batchAt > batchMsMax ? 1 : batchBytes;
+        at = parser.push(chunk, at, wanted);
+        if (parser.pendingBytes < wanted || !parser.isBetweenRows) continue;
         yield batch();
         parser.release();
+        batchAt = performance.now();
       }
     }
     parser.finish();

@@ -47,6 +47,8 @@ export interface LegInput<Cursor, Settings> {
  * Also the shape of every heartbeat and of a cancelled leg's details, so that no way out of a leg loses its progress.
  */
 export interface LegResult<Cursor> {
+  /** Heartbeats of several lanes are told apart by it. */
+  readonly lane: string;
   readonly cursor: Cursor;
   readonly counts: Counts;
   readonly drained: boolean;

@@ -44,7 +44,7 @@ export async function runLeg<Cursor>(
   const { heartbeatDetails, attempt } = context.info;
   let result: LegResult<Cursor> = isLegResult(heartbeatDetails)
     ? { ...(heartbeatDetails as LegResult<Cursor>), drained: false }
-    : { cursor: input.cursor as Cursor, counts: {}, drained: false, parked: [], recovered: [] };
+    : { lane: input.lane, cursor: input.cursor as Cursor, counts: {}, drained: false, parked: [], recovered: [] };
   let moved = false;
   let beatAt = 0;
   const beat = (): void => {

@@ -645,3 +645,21 @@ it('a file that is no database is refused and left alone', async () => {
   await permanentFailure(sync(), 'ShowFileCorrupt');
   expect(sha256(path)).toBe(before);
 });
+
+it('a folder on a file system that refuses new folders is a clear refusal, and comes at once', async () => {
+  expect(await permanentFailure(sync({ localDir: '/proc/waybill/shows' }), 'DirectoryUnwritable')).toMatch(
+    /correct local_dir/,
+  );
+});
+
+it('a slow answer is committed as it comes, so that a pause or a crash in the middle of it loses little', async () => {
+  recorder.shows.set('show', recorderShow(12, { bytes: 20_000 }));
+  const positions = new Set<number>();
+  await sync(
+    { bandwidthLimit: 150_000, chunkSize: 100 },
+    {},
+    { onHeartbeat: (details) => positions.add((details as CopySegmentsResult).cursor?.lastId ?? 0) },
+  );
+  expect(positions.size).toBeGreaterThan(3);
+  expect(idsOf(path)).toEqual(ids(1, 12));
+});

@@ -50,5 +50,5 @@ function describeRate(counts: Counts, seconds: number): string {
 
 /** Lane names and reasons come from outside: they may neither break the table nor become a link. */
 function escapeMarkdown(text: string): string {
-  return text.replace(/[\\|<>[\]*_`]/g, '\\$&').replace(/\s+/g, ' ');
+  return text.replace(/[\\|<>[\]*]/g, '\\$&').replace(/\s+/g, ' ');
 }

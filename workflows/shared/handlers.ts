@@ -11,7 +11,7 @@ export function installHandlers<C, S extends Pace>(job: LegJob<C, S>, run: Run<C
   const open = (): void => {
     if (['completed', 'cancelled'].includes(run.state.phase)) throw new Error(`the run is ${run.state.phase}`);
   };
-  setHandler(progressQuery, progress);
+  setHandler(progressQuery, progress, { description: 'Where the run stands: lanes, cursors, counts, parked records' });
   setHandler<Progress, [{ reason?: string } | undefined], typeof pauseUpdate>(
     pauseUpdate,
     (why) => {
@@ -20,6 +20,7 @@ export function installHandlers<C, S extends Pace>(job: LegJob<C, S>, run: Run<C
       return progress();
     },
     {
+      description: 'Stop after the batch in hand and keep the cursor. Input: {"reason": text}, or none',
       validator: () => {
         open();
         if (run.state.phase === 'blocked') throw new Error(`the run is blocked already: ${run.state.reason ?? ''}`);
@@ -33,7 +34,7 @@ export function installHandlers<C, S extends Pace>(job: LegJob<C, S>, run: Run<C
       if (stopped) enter(run, run.state.planned ? 'running' : 'planning');
       return progress();
     },
-    { validator: open },
+    { description: 'Go on after a pause, or when what blocked the run is mended', validator: open },
   );
   setHandler(
     configureUpdate,
@@ -46,6 +47,7 @@ export function installHandlers<C, S extends Pace>(job: LegJob<C, S>, run: Run<C
       return progress();
     },
     {
+      description: 'Change settings of the run in progress. Input: any of the workflow’s own input keys',
       validator: (changes) => {
         open();
         parseSettings(job, { ...run.state.settings, ...changes });
@@ -55,7 +57,10 @@ export function installHandlers<C, S extends Pace>(job: LegJob<C, S>, run: Run<C
   setHandler<Progress, [{ lane?: string } | undefined], typeof retryUpdate>(
     retryUpdate,
     (which) => retry(run, which?.lane, progress),
-    { validator: open },
+    {
+      description: 'Try parked records and failed lanes again. Input: {"lane": name}, or none for all',
+      validator: open,
+    },
   );
 }
 
