@@ -8,16 +8,23 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { parse as parseToml } from 'smol-toml';
 import { credentialEnv, credentialTable, envName, options, type OptionKey, type OptionValue } from './config/options';
 
+export type { OptionKey };
+
 /** A setting that cannot be used: the message names the key, its origin, what was given and what is allowed. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
+}
+
+/** A refused flag: the same message, but a mistake in the command line and not in the configuration. */
+export class FlagError extends ConfigError {
+  override name = 'FlagError';
 }
 
 export interface Setting {
   readonly key: string;
   /** Secrets come masked. */
   readonly shown: unknown;
-  /** `flag --x`, `environment WAYBILL_X`, `FILE`, or `default`. */
+  /** `flag --x`, `environment WAYBILL_X`, the file's path, or `default`. */
   readonly origin: string;
   readonly about: string;
 }
@@ -40,13 +47,15 @@ export interface Config {
 export interface ConfigSources {
   /** By key, as texts or parsed values; absent ones left out. */
   readonly flags?: Partial<Record<OptionKey, unknown>>;
+  /** What people call these flags: `--chunk-size`. */
+  readonly flagNames?: Partial<Record<OptionKey, string>>;
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Path given by --config: it must exist. */
   readonly file?: string;
 }
 
 /** Throws ConfigError. */
-export function loadConfig({ flags = {}, env = process.env, file }: ConfigSources = {}): Config {
+export function loadConfig({ flags = {}, flagNames = {}, env = process.env, file }: ConfigSources = {}): Config {
   const path = configPath(file, env);
   const { values, credentials } =
     path === null ? { values: new Map<string, unknown>(), credentials: {} } : readFile(path);
@@ -55,7 +64,7 @@ export function loadConfig({ flags = {}, env = process.env, file }: ConfigSource
   const set = new Set<OptionKey>();
   for (const [key, option] of Object.entries(options) as [OptionKey, (typeof options)[OptionKey]][]) {
     const secret = 'secret' in option;
-    const given = firstGiven(key, { flags, env, values, path, secret });
+    const given = firstGiven(key, { flags, flagNames, env, values, path, secret });
     const value = given === null ? option.default : checked(key, given);
     if (given !== null) set.add(key);
     found.set(key, value);
@@ -101,15 +110,16 @@ interface Given {
 
 interface Origins {
   readonly flags: Partial<Record<string, unknown>>;
+  readonly flagNames: Partial<Record<string, string>>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly values: ReadonlyMap<string, unknown>;
   readonly path: string | null;
   readonly secret: boolean;
 }
 
-function firstGiven(key: OptionKey, { flags, env, values, path, secret }: Origins): Given | null {
+function firstGiven(key: OptionKey, { flags, flagNames, env, values, path, secret }: Origins): Given | null {
   const variable = envName(key);
-  if (flags[key] !== undefined) return { value: flags[key], origin: `flag for ${key}`, secret };
+  if (flags[key] !== undefined) return { value: flags[key], origin: `flag ${flagNames[key] ?? key}`, secret };
   if (env[variable] !== undefined) return { value: env[variable], origin: `environment ${variable}`, secret };
   const secretFile = secret ? (env[`${variable}_FILE`] ?? values.get(`${key}_file`)) : undefined;
   if (typeof secretFile === 'string')
@@ -122,7 +132,8 @@ function checked(key: OptionKey, { value, origin, secret }: Given): unknown {
   const result = options[key].schema.safeParse(value);
   if (result.success) return result.data;
   const given = secret ? '********' : JSON.stringify(value);
-  throw new ConfigError(
+  const Refusal = origin.startsWith('flag ') ? FlagError : ConfigError;
+  throw new Refusal(
     `${key} (${origin}) is ${given}; allowed: ${result.error.issues.map(({ message }) => message).join('; ')}`,
   );
 }

@@ -27,19 +27,29 @@ export async function installRuntime(level: string): Promise<WorkerRuntime> {
 
 /** The names people search for come first; of Temporal's own fields the long tokens stay out. */
 function write(log: pino.Logger, { level, message, meta }: LogEntry): void {
-  const { workflowId, runId, activityId, activityType, workflowType, taskQueue, attempt, error, ...rest } = { ...meta };
+  const {
+    workflowId,
+    runId,
+    workflowRunId,
+    activityId,
+    activityType,
+    workflowType,
+    taskQueue,
+    attempt,
+    error,
+    ...rest
+  }: Record<string, unknown> = { ...meta };
   const kept = Object.entries(rest).filter(
-    ([key]) =>
-      !['taskToken', 'sdkComponent', 'namespace', 'isLocal', 'workflowRunId', 'workflowNamespace'].includes(key),
+    ([key]) => !['taskToken', 'sdkComponent', 'namespace', 'isLocal', 'workflowNamespace'].includes(key),
   );
   const fields = {
-    job: jobOf(workflowId ?? meta?.['workflowId'], taskQueue),
-    run: runId ?? meta?.['workflowRunId'],
+    job: jobOf(workflowId, taskQueue),
+    run: runId ?? workflowRunId,
     leg: activityId,
     activity: activityType,
     workflow: workflowType,
     attempt,
-    ...(error === undefined ? {} : { error: error instanceof Error ? error.message : error }),
+    ...(error === undefined ? {} : { error: error instanceof Error ? error.message : JSON.stringify(error) }),
     ...Object.fromEntries(kept),
   };
   log[pinoLevel(level)](fields, message);

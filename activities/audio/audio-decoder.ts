@@ -1,17 +1,20 @@
 /**
- * `audio_data` decoded as it arrives, into one arena that is used again for every batch.
+ * `audio_data` decoded as it arrives, into the batch's arena.
  *
  * Strict in both encodings, decided by the value: an array of integers 0..255 (what real senders send) or canonical
  * base64 (what the interface is published as; RFC 4648 section 4). Whatever else comes is refused, never stored.
  */
 
+import type { Arena } from './arena';
+
 /** SQLite's own limit for one value (SQLITE_MAX_LENGTH). */
 export const segmentBytesMax = 1_000_000_000;
-/** Reserved address space, not memory: pages come as they are written, and go when the arena shrinks. */
-const arenaBytesMax = 1 << 30;
-const arenaBytesMin = 1 << 20;
-/** What an arena keeps between batches; a 128 MiB segment's memory goes back at once. */
-const arenaBytesKept = 16 << 20;
+/**
+ * Where integers are decoded before they are copied to the arena: in Node 20, storing a byte in resizable memory takes
+ * ten times as long as in memory of a fixed size (measured). A socket's usual 64 KiB hold fewer integers.
+ */
+const pieceBytes = 32 << 10;
+const piece = new Uint8Array(pieceBytes);
 
 const quote = 0x22;
 const comma = 0x2c;
@@ -19,9 +22,6 @@ const zero = 0x30;
 const closeBracket = 0x5d;
 
 export class AudioDecoder {
-  private readonly memory = new ArrayBuffer(arenaBytesMin, { maxByteLength: arenaBytesMax });
-  private arena = Buffer.from(this.memory, 0, arenaBytesMin);
-  private usedBytes = 0;
   private start = 0;
   private encoding: 'integers' | 'base64' = 'integers';
   /** The integer being read; -1 after '[' (an end may follow), -2 after ',' (a digit must), -3 after a blank (no digit may). */
@@ -34,27 +34,15 @@ export class AudioDecoder {
   isDone = false;
 
   /** `refuse` throws, with the place in the answer that only the caller knows. */
-  constructor(private readonly refuse: (what: string) => never) {}
-
-  get used(): number {
-    return this.usedBytes;
-  }
-
-  /** A view of bytes decoded earlier; void after `release`. */
-  view(start: number, end: number): Buffer {
-    return Buffer.from(this.memory, start, end - start);
-  }
-
-  /** Gives the batch's memory back: every view handed out is void from here on. */
-  release(): void {
-    this.usedBytes = 0;
-    if (this.memory.byteLength > arenaBytesKept) this.resize(arenaBytesMin);
-  }
+  constructor(
+    private readonly arena: Arena,
+    private readonly refuse: (what: string) => never,
+  ) {}
 
   /** Begins a value whose first character, `[` or `"`, was read already. */
   begin(encoding: 'integers' | 'base64'): void {
     this.encoding = encoding;
-    this.start = this.usedBytes;
+    this.start = this.arena.used;
     this.integer = -1;
     this.carry = '';
     this.escaped = null;
@@ -66,55 +54,34 @@ export class AudioDecoder {
     return this.encoding === 'integers' ? this.integers(chunk, at) : this.base64(chunk, at);
   }
 
-  private resize(bytes: number): void {
-    this.memory.resize(bytes);
-    this.arena = Buffer.from(this.memory, 0, bytes);
-  }
-
   private reserve(bytes: number): void {
-    const needed = this.usedBytes + bytes;
-    if (needed <= this.arena.length) return;
-    if (needed - this.start > segmentBytesMax || needed > arenaBytesMax)
-      this.refuse(`more than ${segmentBytesMax} bytes of audio`);
-    this.resize(Math.min(arenaBytesMax, Math.max(needed, this.arena.length * 2)));
+    const isTooLong = this.arena.used + bytes - this.start > segmentBytesMax;
+    if (isTooLong || !this.arena.reserve(bytes)) this.refuse(`more than ${segmentBytesMax} bytes of audio`);
   }
 
-  /** The hot loop: four bytes at once hold one number of one to three digits and its comma. */
   private integers(chunk: Buffer, position: number): number {
-    this.reserve(((chunk.length - position) >>> 1) + 2);
-    const { arena } = this;
-    let used = this.usedBytes;
     let at = position;
-    if ((this.integer === -1 || this.integer === -2) && chunk.length >= 4) {
-      const words = new DataView(chunk.buffer, chunk.byteOffset, chunk.length);
-      const last = chunk.length - 4;
-      while (at <= last) {
-        // XOR turns digits into 0..9 and the comma into 0x1c.
-        const word = words.getUint32(at, true) ^ 0x30303030;
-        const first = word & 0xff;
-        const second = (word >>> 8) & 0xff;
-        const third = (word >>> 16) & 0xff;
-        if (first > 9) break;
-        if (second === 0x1c) {
-          arena[used++] = first;
-          at += 2;
-        } else if (third === 0x1c && second <= 9 && first !== 0) {
-          arena[used++] = first * 10 + second;
-          at += 3;
-        } else {
-          const value = first * 100 + second * 10 + third;
-          if (second > 9 || third > 9 || first === 0 || value > 255 || word >>> 24 !== 0x1c) break;
-          arena[used++] = value;
-          at += 4;
-        }
-      }
+    if (this.integer === -1 || this.integer === -2) {
+      at = this.integersInBulk(chunk, at);
       if (at > position) this.integer = -2;
     }
-    this.usedBytes = used;
     return at < chunk.length ? this.integerByte(chunk[at] as number, at) : at;
   }
 
-  /** What the hot loop leaves over: chunk borders, blanks, the end, and everything that is wrong. */
+  /** As far as there are whole numbers, each with its comma: all but a few of a chunk. */
+  private integersInBulk(chunk: Buffer, position: number): number {
+    const words = new DataView(chunk.buffer, chunk.byteOffset, chunk.length);
+    let at = position;
+    for (;;) {
+      const { to, count } = decodeIntegers(words, at);
+      if (count === 0) return at;
+      this.reserve(count);
+      this.arena.append(count === pieceBytes ? piece : piece.subarray(0, count));
+      at = to;
+    }
+  }
+
+  /** What the bulk leaves over: chunk borders, blanks, the end, and everything that is wrong. */
   private integerByte(byte: number, at: number): number {
     const digit = byte - zero;
     if (digit >= 0 && digit <= 9) {
@@ -123,20 +90,25 @@ export class AudioDecoder {
       this.integer = this.integer < 0 ? digit : this.integer * 10 + digit;
       if (this.integer > 255) this.refuse('an integer over 255 in audio_data');
     } else if (byte === comma || byte === closeBracket) {
-      if (this.integer >= 0) this.arena[this.usedBytes++] = this.integer;
+      if (this.integer >= 0) this.append(this.integer);
       else if (this.integer === -2 || (byte === comma && this.integer === -1))
         this.refuse('a missing integer in audio_data');
       this.integer = -2;
       if (byte === closeBracket) this.isDone = true;
     } else if (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) {
       if (this.integer >= 0) {
-        this.arena[this.usedBytes++] = this.integer;
+        this.append(this.integer);
         this.integer = -3;
       }
     } else {
       this.refuse(`${JSON.stringify(String.fromCharCode(byte))} in audio_data, where integers 0 to 255 are expected,`);
     }
     return at + 1;
+  }
+
+  private append(byte: number): void {
+    this.reserve(1);
+    this.arena.bytes[this.arena.used++] = byte;
   }
 
   private base64(chunk: Buffer, position: number): number {
@@ -179,13 +151,47 @@ export class AudioDecoder {
       !groups.includes('-') &&
       !groups.includes('_') &&
       groups.indexOf('=') === (padding === 0 ? -1 : whole - padding);
-    if (!strict || this.arena.write(groups, this.usedBytes, 'base64') !== bytes)
+    if (!strict || this.arena.bytes.write(groups, this.arena.used, 'base64') !== bytes)
       this.refuse('a text that is not strict base64 as audio_data');
     if (padding > 0) {
       const tail = groups.slice(-4);
       if (Buffer.from(tail, 'base64').toString('base64') !== tail)
         this.refuse('a text that is not canonical base64 as audio_data');
     }
-    this.usedBytes += bytes;
+    this.arena.used += bytes;
   }
+}
+
+/**
+ * The hot loop: integers from `position` on into `piece`, until it is full or what comes is no integer with its comma.
+ *
+ * Four bytes at once hold one number of one to three digits and its comma. Whether it has two digits or three is a toss-up
+ * that the processor cannot predict, hence arithmetic instead of a branch: twice as fast on audio (measured).
+ */
+function decodeIntegers(words: DataView, position: number): { to: number; count: number } {
+  const last = words.byteLength - 4;
+  let at = position;
+  let count = 0;
+  while (at <= last && count < pieceBytes) {
+    // XOR turns digits into 0..9 and the comma into 0x1c.
+    const word = words.getUint32(at, true) ^ 0x30303030;
+    const first = word & 0xff;
+    const second = (word >>> 8) & 0xff;
+    if (second === 0x1c) {
+      if (first > 9) break;
+      piece[count++] = first;
+      at += 2;
+      continue;
+    }
+    const third = (word >>> 16) & 0xff;
+    // All ones if the third byte is a digit, all zeros if it is not.
+    const isThree = (third - 10) >> 31;
+    const two = first * 10 + second;
+    const value = two + ((two * 9 + third) & isThree);
+    const terminator = (word >>> (16 + (isThree & 8))) & 0xff;
+    if (first === 0 || first > 9 || second > 9 || value > 255 || terminator !== 0x1c) break;
+    piece[count++] = value;
+    at += 3 - isThree;
+  }
+  return { to: at, count };
 }

@@ -8,6 +8,7 @@ import type { CopySegmentsInput, CopySegmentsResult, ShowCursor } from './contra
 import { openShowArchive, type ShowArchive } from './destination';
 import { digestOf, digestOfSegment } from './digest';
 import { SegmentRefused } from './segment-parser';
+import { contentBetween } from './show-file';
 import type { SegmentFeed, SourceMetadata } from './source';
 
 interface Copy {
@@ -41,6 +42,7 @@ async function copyLeg(
     const copy: Copy = { show, chunkSize: settings.chunkSize, feed, archive, leg, targetId, source };
     if (archive.warning !== null) log.warn('show differs from its copy', { show, warning: archive.warning });
     if (leg.cursor === null || leg.cursor.targetId === null) await checkFingerprint(copy);
+    countUnsaid(copy, attempt);
     for (const item of input.retry) await retryParked(copy, item);
     if (leg.itemByItem) await oneByOne(copy);
     const drained = await pull(copy);
@@ -77,6 +79,15 @@ async function checkFingerprint({ show, feed, archive, source }: Copy): Promise<
       );
     }
   }
+}
+
+/** A killed attempt may have kept more than its last heartbeat could say: the file knows, and the counts stay true. */
+function countUnsaid({ archive, leg, targetId }: Copy, attempt: number): void {
+  if (leg.cursor === null || leg.cursor.lastId >= archive.position) return;
+  // What another run or program brought since the last run is not this one's.
+  if (leg.cursor.targetId === null && attempt === 1) return;
+  const unsaid = contentBetween(archive.path, leg.cursor.lastId, archive.position);
+  leg.kept({ lastId: archive.position, targetId }, { ...unsaid });
 }
 
 /** True when nothing is left up to the target. Every batch is kept in the file before it is told to Temporal. */

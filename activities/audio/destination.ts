@@ -11,16 +11,11 @@ import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { codeOf, permanent } from '../shared/failures';
 import { checkNoTwin, checkRecipient, type FileUnderCheck } from './show-checks';
+import { SqliteArchive, type Writer } from './sqlite-archive';
 import { openReadOnly, recipientSchema, schemaVersion, showPath, ShowPathRefused } from './show-file';
 import type { Segment } from './segment-parser';
 import type { SegmentBatch } from './source';
 import { explained } from './sqlite-trouble';
-
-/** Who writes. A later attempt of the same run outranks an earlier one; another run takes over when it comes. */
-export interface Writer {
-  readonly run: string;
-  readonly attempt: number;
-}
 
 export interface Appended {
   readonly segments: number;
@@ -48,24 +43,8 @@ export interface ShowArchive {
   close(): void;
 }
 
-/** Another attempt or run writes this file now. The writes of this one are refused by the file: nothing is lost. */
-export class StaleWriter extends Error {
-  override name = 'StaleWriter';
-}
-
 /** Blocks the thread, hence short: a locked file is the world's trouble, and Temporal waits better than we do. */
 const busyTimeoutMs = 500;
-/** From this size on, a segment's bytes are given back to the system before SQLite makes its second copy of them. */
-const largeSegmentBytes = 16 << 20;
-
-const writerTable =
-  'CREATE TABLE IF NOT EXISTS waybill_writer (id INTEGER PRIMARY KEY CHECK (id = 1), run TEXT NOT NULL, attempt INTEGER NOT NULL)';
-const ownTables = [
-  writerTable,
-  `CREATE TABLE IF NOT EXISTS waybill_holes (from_id INTEGER PRIMARY KEY, to_id INTEGER NOT NULL, reason TEXT NOT NULL,
-     recorded_at TEXT NOT NULL)`,
-];
-
 export interface OpenArchive extends Omit<FileUnderCheck, 'path'> {
   readonly dir: string;
   readonly writer: Writer;
@@ -90,7 +69,7 @@ export function openShowArchive(options: OpenArchive): ShowArchive {
     }
     const database = openWritable(path);
     try {
-      return archive(database, path, options, warning);
+      return new SqliteArchive(database, path, options, warning);
     } catch (error) {
       database.close();
       throw error;
@@ -161,137 +140,4 @@ function openWritable(path: string): Database.Database {
   // The sender may delete what we say we have: a commit is on disk before it is told to anyone.
   database.pragma('synchronous = FULL');
   return database;
-}
-
-function archive(
-  database: Database.Database,
-  path: string,
-  { writer, source }: OpenArchive,
-  warning: string | null,
-): ShowArchive {
-  const get = database.prepare<[string], string>('SELECT value FROM metadata WHERE key = ?').pluck();
-  const set = database.prepare<[string, string]>('UPDATE metadata SET value = ? WHERE key = ?');
-  const insertSql = 'INSERT INTO segments (id, timestamp_ms, is_timestamp_from_source, audio_data) VALUES (?, ?, ?, ?)';
-  const insert = database.prepare<[number, number, number, Buffer]>(insertSql);
-  const lastSynced = (): number => Number(get.get('last_synced_id'));
-
-  takeOver(database, writer, path);
-  const hole = database.prepare<[number, number, string, string]>(
-    'INSERT OR REPLACE INTO waybill_holes VALUES (?, ?, ?, ?)',
-  );
-  const parkedAfter = database
-    .prepare<[number], number>("SELECT to_id FROM waybill_holes WHERE from_id = ? AND reason LIKE 'parked%'")
-    .pluck();
-  const current = database.prepare<[], Writer>('SELECT run, attempt FROM waybill_writer');
-
-  /** The position: the file's last id, and past the parked ids that adjoin it. */
-  const positionFrom = (id: number): number => {
-    for (let to = parkedAfter.get(id + 1); to !== undefined; to = parkedAfter.get(id + 1)) id = to;
-    return id;
-  };
-  let position = positionFrom(lastSynced());
-
-  const fenced = <T>(change: () => T): T =>
-    explained(path, () =>
-      database
-        .transaction(() => {
-          const owner = current.get();
-          if (
-            owner?.run !== writer.run ||
-            owner.attempt !== writer.attempt ||
-            positionFrom(lastSynced()) !== position
-          ) {
-            throw new StaleWriter(`${path}: another run or attempt writes this file now (${owner?.run ?? 'nobody'})`);
-          }
-          return change();
-        })
-        .immediate(),
-    );
-
-  const put = (segment: Segment, batch: SegmentBatch | null): void => {
-    const values: [number, number, number, Buffer] = [
-      segment.id,
-      segment.timestampMs,
-      segment.isTimestampFromSource,
-      segment.audio,
-    ];
-    if (batch === null || segment.audio.length < largeSegmentBytes || segment !== batch.segments.at(-1)) {
-      insert.run(...values);
-      return;
-    }
-    const large = database.prepare(insertSql).bind(...values);
-    batch.release();
-    large.run();
-  };
-
-  const append = (batch: SegmentBatch): Appended => {
-    const first = batch.segments[0];
-    const last = batch.segments.at(-1);
-    if (first === undefined || last === undefined) return { segments: 0, bytes: 0, missing: 0 };
-    const bytes = batch.segments.reduce((sum, { audio }) => sum + audio.length, 0);
-    const isNewFile = position === 0;
-    const missing = fenced(() => {
-      let count = 0;
-      let previous = position;
-      for (const segment of batch.segments) {
-        if (segment.id > previous + 1 && !(isNewFile && segment === first)) {
-          const reason = segment.id <= source.minId ? 'deleted by retention at the sender' : 'absent at the sender';
-          hole.run(previous + 1, segment.id - 1, reason, new Date().toISOString());
-          count += segment.id - 1 - previous;
-        }
-        if (segment.isTimestampFromSource === 1) set.run(String(previous), 'last_boundary_end_id');
-        previous = segment.id;
-        put(segment, batch);
-      }
-      set.run(String(previous), 'last_synced_id');
-      return count;
-    });
-    position = last.id;
-    return { segments: batch.segments.length, bytes, missing };
-  };
-
-  return {
-    path,
-    warning,
-    get position() {
-      return position;
-    },
-    append,
-    stepOver: (fromId, toId, reason) => {
-      fenced(() => hole.run(fromId, toId, reason, new Date().toISOString()));
-      position = positionFrom(lastSynced());
-    },
-    insertLate: (segment) => {
-      fenced(() => {
-        if (database.prepare('SELECT 1 FROM segments WHERE id = ?').get(segment.id) === undefined) put(segment, null);
-        database.prepare('DELETE FROM waybill_holes WHERE from_id = ? AND to_id = ?').run(segment.id, segment.id);
-        // The hole may have been what the position stood on.
-        if (segment.id > lastSynced()) set.run(String(segment.id), 'last_synced_id');
-      });
-      position = positionFrom(lastSynced());
-    },
-    close: () => database.close(),
-  };
-}
-
-/** From here on the file refuses whoever was writing it. Call inside a transaction. */
-export function dismissWriter(database: Database.Database): void {
-  database.exec(writerTable);
-  database.exec('DELETE FROM waybill_writer');
-}
-
-/** From here on the file refuses every earlier writer. An attempt that was given up cannot take the file back. */
-function takeOver(database: Database.Database, writer: Writer, path: string): void {
-  database
-    .transaction(() => {
-      for (const table of ownTables) database.exec(table);
-      const owner = database.prepare<[], Writer>('SELECT run, attempt FROM waybill_writer').get();
-      if (owner?.run === writer.run && owner.attempt > writer.attempt) {
-        throw new StaleWriter(
-          `${path}: attempt ${owner.attempt} of this leg writes it now; this is attempt ${writer.attempt}`,
-        );
-      }
-      database.prepare('INSERT OR REPLACE INTO waybill_writer VALUES (1, ?, ?)').run(writer.run, writer.attempt);
-    })
-    .immediate();
 }

@@ -4,6 +4,7 @@
  * One answer can be over a gigabyte, more than the longest string V8 can hold, so bytes go straight from the socket's
  * chunk into the decoder's arena. A row that is not what the interface says refuses the answer.
  */
+import { Arena } from './arena';
 import { AudioDecoder } from './audio-decoder';
 
 /** A segment as it came; `audio` is a view into the arena, valid until the next batch is asked for. */
@@ -32,7 +33,7 @@ type State =
 
 export class SegmentParser {
   private state: State = 'array';
-  private readonly decoder = new AudioDecoder((what) => this.refuse(what));
+  private readonly decoder: AudioDecoder;
   private rows: { id: number; timestampMs: number; flag: 0 | 1; start: number; end: number }[] = [];
   private token = '';
   private key = '';
@@ -40,6 +41,11 @@ export class SegmentParser {
   private audioStart = -1;
   private audioEnd = -1;
   private rowCount = 0;
+
+  /** Audio goes to `arena`, which no other answer may be using meanwhile. */
+  constructor(private readonly arena = new Arena()) {
+    this.decoder = new AudioDecoder(arena, (what) => this.refuse(what));
+  }
 
   /**
    * Reads from `position` to the end of `chunk`, or to the end of the row with which the batch reaches `batchBytes`.
@@ -50,13 +56,13 @@ export class SegmentParser {
     const rowsBefore = this.rowCount;
     while (at < chunk.length) {
       at = this.state === 'audio' ? this.audio(chunk, at) : this.step(chunk, at);
-      if (this.rowCount > rowsBefore && this.decoder.used >= batchBytes) break;
+      if (this.rowCount > rowsBefore && this.arena.used >= batchBytes) break;
     }
     return at;
   }
 
   get pendingBytes(): number {
-    return this.decoder.used;
+    return this.arena.used;
   }
 
   get isBetweenRows(): boolean {
@@ -69,7 +75,7 @@ export class SegmentParser {
       id,
       timestampMs,
       isTimestampFromSource: flag,
-      audio: this.decoder.view(start, end),
+      audio: this.arena.view(start, end),
     }));
     this.rows = [];
     return rows;
@@ -77,7 +83,7 @@ export class SegmentParser {
 
   /** Gives the batch's memory back: every view handed out is void from here on. */
   release(): void {
-    this.decoder.release();
+    this.arena.release();
   }
 
   /** Call at the end of the answer. Throws SegmentRefused when it ended in the middle. */
@@ -145,7 +151,7 @@ export class SegmentParser {
   private beginValue(character: string, at: number): number {
     if (this.key === 'audio_data') {
       if (character !== '[' && character !== '"') this.refuse('audio_data is neither base64 nor an array of integers');
-      this.audioStart = this.decoder.used;
+      this.audioStart = this.arena.used;
       this.decoder.begin(character === '[' ? 'integers' : 'base64');
       this.state = 'audio';
       return at + 1;
@@ -159,7 +165,7 @@ export class SegmentParser {
   private audio(chunk: Buffer, at: number): number {
     const position = this.decoder.push(chunk, at);
     if (this.decoder.isDone) {
-      this.audioEnd = this.decoder.used;
+      this.audioEnd = this.arena.used;
       this.state = 'valueEnd';
     }
     return position;

@@ -94,6 +94,20 @@ export function readMetadata(database: Database.Database): ShowMetadata {
   return new Map(rows.map(([key, value]) => [key, String(value)]));
 }
 
+/** Segments after one id up to another, and their bytes. */
+export function contentBetween(path: string, afterId: number, toId: number): { segments: number; bytes: number } {
+  const database = openReadOnly(path);
+  try {
+    return database
+      .prepare<[number, number], { segments: number; bytes: number }>(
+        'SELECT COUNT(*) AS segments, COALESCE(SUM(LENGTH(audio_data)), 0) AS bytes FROM segments WHERE id > ? AND id <= ?',
+      )
+      .get(afterId, toId) as { segments: number; bytes: number };
+  } finally {
+    database.close();
+  }
+}
+
 /** A recipient is somebody's copy: it is never recorded to, never served, never trimmed. */
 export function isRecipient(metadata: ShowMetadata): boolean {
   return metadata.get('is_recipient') === 'true';

@@ -1,6 +1,7 @@
 /** Where segments come from: a recording server's sync API, version 1. All that it says is checked here and trusted after. */
 import { z } from 'zod';
 import { permanent } from '../shared/failures';
+import { Arena } from './arena';
 import { isShowName } from './contract';
 import { httpReader, type Answer, type HttpOptions } from './http';
 import { SegmentParser, SegmentRefused, type Segment } from './segment-parser';
@@ -67,6 +68,7 @@ const metadataAnswer = z.object({
 
 export function httpSegmentFeed(options: HttpOptions): SegmentFeed {
   const get = httpReader(options);
+  let idle: Arena | null = null;
   const showPath = (show: string, rest: string): string => `/api/sync/shows/${encodeURIComponent(show)}/${rest}`;
   return {
     listShows: async () => {
@@ -75,9 +77,17 @@ export function httpSegmentFeed(options: HttpOptions): SegmentFeed {
       return parsed(showsAnswer, answer, await answer.json(showsAnswerBytesMax)).shows.map(({ name }) => name);
     },
     metadata: (show) => metadata(show, () => get(showPath(show, 'metadata'))),
-    segments: (show, range) => {
+    segments: async function* (show, range) {
       const query = `start_id=${range.startId}&end_id=${range.endId}&limit=${range.limit}`;
-      return segments(range, () => get(showPath(show, `segments?${query}`)));
+      // From answer to answer the same one; two answers read at once would have one each.
+      const arena = idle ?? new Arena();
+      idle = null;
+      try {
+        yield* segments(range, arena, () => get(showPath(show, `segments?${query}`)));
+      } finally {
+        arena.release();
+        idle = arena;
+      }
     },
   };
 }
@@ -115,10 +125,10 @@ function parsed<S extends z.ZodType>(schema: S, answer: Answer, value: unknown):
   throw permanent('NotASender', `${answer.what}: not what a recording server answers (${wrong}). Check remote_url.`);
 }
 
-async function* segments(range: SegmentRange, get: () => Promise<Answer>): AsyncGenerator<SegmentBatch> {
+async function* segments(range: SegmentRange, arena: Arena, get: () => Promise<Answer>): AsyncGenerator<SegmentBatch> {
   const answer = await get();
   if (answer.status !== 200) throw await answer.refusal();
-  const parser = new SegmentParser();
+  const parser = new SegmentParser(arena);
   const order = ascending(range, answer.what);
   const batch = (): SegmentBatch => ({ segments: order(parser.take()), release: () => parser.release() });
   try {

@@ -14,7 +14,7 @@ import { explained } from './sqlite-trouble';
 /** The local side of a comparison; absent if there is no file. */
 interface Local {
   readonly position: number;
-  digest(id: number): string | null;
+  readonly digest: (id: number) => string | null;
   /** Ids of ours from..to, both inclusive: how many, and the first few. */
   count(fromId: number, toId: number): number;
   first(fromId: number, toId: number, limit: number): number[];

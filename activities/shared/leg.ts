@@ -20,7 +20,7 @@ export interface Leg<Cursor> {
   /** False once the leg should return: its time is spent. Throws when the leg was cancelled. */
   hasTime(): boolean;
   /** Says that a long wait is still a living one. Progress is `kept`'s to tell. */
-  alive(): void;
+  readonly alive: () => void;
   /** Tells Temporal what the destination has kept. Call after every commit, never before. */
   kept(cursor: Cursor, counts: Counts): void;
   park(item: ParkedItem): void;
@@ -41,7 +41,8 @@ export async function runLeg<Cursor>(
   move: (leg: Leg<Cursor>) => Promise<{ drained: boolean; note?: string }>,
 ): Promise<LegResult<Cursor>> {
   const context = Context.current();
-  const { heartbeatDetails, attempt } = context.info;
+  const { attempt } = context.info;
+  const heartbeatDetails: unknown = context.info.heartbeatDetails;
   let result: LegResult<Cursor> = isLegResult(heartbeatDetails)
     ? { ...(heartbeatDetails as LegResult<Cursor>), drained: false }
     : { lane: input.lane, cursor: input.cursor as Cursor, counts: {}, drained: false, parked: [], recovered: [] };

@@ -1,78 +1,28 @@
-/** The audio job on a real Temporal server: runs, messages, and a cursor that no way out of a run loses. */
-import { join } from 'node:path';
-import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
-import type { ShowCursor } from '../../activities/audio/contract';
-import type { Progress } from '../../workflows/shared/messages';
-import type { LaneState, RunResult } from '../../workflows/shared/run-state';
-import { recorderShow, segmentOf, startRecorder, type Recorder } from '../peers/recorder';
-import { audioActivities } from '../support/activity';
-import { newFolder, removeFolders } from '../support/folders';
-import { idsOf } from '../support/show-rows';
+/** The audio job on a real Temporal server: runs, messages, and a verification that finds every kind of drift. */
+import { WorkflowFailedError } from '@temporalio/client';
+import type { RunResult } from '../../workflows/shared/run-state';
+import { recorderShow, segmentOf } from '../peers/recorder';
 import {
-  createJob,
-  eventually,
-  startTemporal,
-  startWorker,
-  triggerRun,
-  type TemporalServer,
-} from '../support/temporal';
-
-const taskQueue = 'waybill-audio@test';
-let server: TemporalServer;
-let recorder: Recorder;
-let worker: { stop(): Promise<void> };
-let localDir: string;
-let jobCount = 0;
-
-const newWorker = (): Promise<{ stop(): Promise<void> }> =>
-  startWorker(server, { taskQueue, activities: audioActivities() });
-
-beforeAll(async () => {
-  server = await startTemporal();
-  worker = await newWorker();
-});
-afterAll(async () => {
-  await worker.stop();
-  await server.stop();
-  removeFolders();
-});
-beforeEach(async () => {
-  recorder = await startRecorder();
-  localDir = newFolder('recv');
-  jobCount += 1;
-});
-afterEach(async () => recorder.stop());
-
-const ids = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, index) => from + index);
-const file = (show: string): string => join(localDir, `${show}.sqlite`);
-const input = (more: object = {}): object => ({
-  remoteUrl: recorder.url,
+  anotherJob,
+  file,
+  ids,
+  job,
+  jobCount,
+  lane,
   localDir,
-  chunkSize: 10,
-  heartbeatSeconds: 2,
-  ...more,
-});
-const job = (more: object = {}) =>
-  createJob(server.client, `audio/test-${jobCount}`, taskQueue, 'audioSync', input(more));
-const progressOf = (run: WorkflowHandle): Promise<Progress> => run.query<Progress>('progress');
-const resultOf = async (run: WorkflowHandle): Promise<RunResult<ShowCursor>> =>
-  (await run.result()) as RunResult<ShowCursor>;
-const lane = (state: { lanes: readonly LaneState<unknown>[] }, name: string): LaneState<ShowCursor> =>
-  state.lanes.find((each) => each.lane === name) as LaneState<ShowCursor>;
-const until = (run: WorkflowHandle, what: string, check: (progress: Progress) => boolean): Promise<Progress> =>
-  eventually(what, async () => {
-    const progress = await progressOf(run);
-    return check(progress) ? progress : null;
-  });
-/** A run that has something in the file and still much to do. */
-async function midRun(more: object = {}): Promise<{ run: WorkflowHandle; schedule: Awaited<ReturnType<typeof job>> }> {
-  recorder.shows.set('show', recorderShow(400));
-  recorder.delayMs = 60;
-  const schedule = await job(more);
-  const run = await triggerRun(server.client, schedule);
-  await eventually('some segments have arrived', async () => recorder.requests.length > 6);
-  return { run, schedule };
-}
+  midRun,
+  progressOf,
+  recorder,
+  resultOf,
+  server,
+  taskQueue,
+  until,
+  useJobCase,
+} from '../support/job-case';
+import { idsOf } from '../support/show-rows';
+import { eventually, triggerRun } from '../support/temporal';
+
+useJobCase();
 
 describe('a run', () => {
   it('syncs every show that the sender lists, and reports each', async () => {
@@ -97,7 +47,7 @@ describe('a run', () => {
     recorder.delayMs = 50;
     recorder.shows.set('z', recorderShow(60));
     recorder.shows.set('x', recorderShow(60));
-    jobCount += 1;
+    anotherJob();
     await resultOf(await triggerRun(server.client, await job({ shows: ['z', 'x'], parallel: 2 })));
     const both = recorder.requests.map((request) => /shows\/(\w)\//.exec(request)?.[1]);
     expect(both.indexOf('x')).toBeLessThan(both.lastIndexOf('z'));
@@ -217,115 +167,6 @@ describe('messages', () => {
     recorder.delayMs = 0;
     await run.executeUpdate('resume');
     expect((await resultOf(run)).state).toBe('completed');
-    expect(idsOf(file('show'))).toEqual(ids(1, 400));
-  });
-});
-
-describe('the cursor of a job survives', () => {
-  /** Everything a next run is given: proved by its first leg, which begins where the last one ended. */
-  async function nextRunBegins(
-    schedule: Awaited<ReturnType<typeof job>>,
-    lastId: number,
-  ): Promise<RunResult<ShowCursor>> {
-    recorder.delayMs = 0;
-    const run = await triggerRun(server.client, schedule);
-    const result = await resultOf(run);
-    const history = await run.fetchHistory();
-    const scheduled = history.events?.find(
-      (event) => event.activityTaskScheduledEventAttributes?.activityType?.name === 'copySegments',
-    );
-    const given = JSON.parse(
-      Buffer.from(scheduled?.activityTaskScheduledEventAttributes?.input?.payloads?.[0]?.data ?? []).toString(),
-    ) as { cursor: ShowCursor };
-    expect(given.cursor).toEqual({ lastId, targetId: null });
-    return result;
-  }
-
-  it('a cancel: the run ends with its cursor as its result, and the next begins there', async () => {
-    const { run, schedule } = await midRun();
-    await run.cancel();
-    const cancelled = await resultOf(run);
-    expect(cancelled.state).toBe('cancelled');
-    const lastId = lane(cancelled, 'show').cursor?.lastId ?? 0;
-    expect(lastId).toBeGreaterThan(0);
-    expect(idsOf(file('show')).at(-1)).toBe(lastId);
-    expect((await nextRunBegins(schedule, lastId)).lifetime['segments']).toBe(400);
-  });
-
-  it('continue-as-new: legs, counts and cursor go on', async () => {
-    recorder.shows.set('show', recorderShow(400));
-    recorder.delayMs = 100;
-    const run = await triggerRun(server.client, await job({ legSeconds: 1, legsPerRun: 2 }));
-    const firstRun = (await run.describe()).runId;
-    const result = await resultOf(run);
-    expect(result).toMatchObject({ state: 'completed', counts: { segments: 400 } });
-    expect((await run.describe()).runId).not.toBe(firstRun);
-    expect(idsOf(file('show'))).toEqual(ids(1, 400));
-  });
-
-  it('a failed run in between, and the deletion of every finished run’s history', async () => {
-    recorder.shows.set('show', recorderShow(30));
-    const schedule = await job();
-    const first = await triggerRun(server.client, schedule);
-    await resultOf(first);
-    const firstRun = await first.describe();
-    recorder.delayMs = 5000;
-    const failed = await triggerRun(server.client, schedule);
-    const failedRun = await failed.describe();
-    await failed.terminate('as a failed run');
-    for (const { workflowId, runId } of [firstRun, failedRun]) {
-      await server.client.workflowService.deleteWorkflowExecution({
-        namespace: 'default',
-        workflowExecution: { workflowId, runId },
-      });
-      const run = server.client.workflow.getHandle(workflowId, runId);
-      await eventually('the history is gone', () =>
-        run.describe().then(
-          () => false,
-          () => true,
-        ),
-      );
-    }
-    recorder.shows.get('show')?.segments.push(segmentOf(31));
-    const result = await nextRunBegins(schedule, 30);
-    expect(result).toMatchObject({ counts: { segments: 1 }, lifetime: { segments: 31 } });
-  });
-
-  it('a worker that is stopped in mid-run, and one that comes after', async () => {
-    const { run } = await midRun();
-    await worker.stop();
-    const kept = idsOf(file('show')).length;
-    expect(kept).toBeLessThan(400);
-    recorder.requests.length = 0;
-    recorder.delayMs = 0;
-    worker = await newWorker();
-    expect((await resultOf(run)).counts['segments']).toBe(400);
-    const asked = recorder.requests.filter((request) => request.includes('segments?'));
-    // Nothing is asked for again but the fingerprint of the last segment we have.
-    expect(asked.find((request) => request.endsWith('limit=10'))).toContain(`start_id=${kept + 1}&`);
-  });
-
-  it('a server that is killed and comes back, with the schedule and its last result', async () => {
-    const { run, schedule } = await midRun();
-    await server.kill();
-    await new Promise((resolve) => setTimeout(resolve, 1500));
-    await server.start();
-    recorder.delayMs = 0;
-    const again = server.client.workflow.getHandle(run.workflowId);
-    expect((await resultOf(again)).counts['segments']).toBe(400);
-    expect(idsOf(file('show'))).toEqual(ids(1, 400));
-    await nextRunBegins(server.client.schedule.getHandle(schedule.scheduleId), 400);
-  });
-
-  it('a run that somebody starts beside the job: both end, the file is whole', async () => {
-    const { run } = await midRun();
-    const beside = await server.client.workflow.start('audioSync', {
-      taskQueue,
-      workflowId: `beside-${jobCount}`,
-      args: [input()],
-    });
-    recorder.delayMs = 0;
-    await Promise.all([run.result(), beside.result()]);
     expect(idsOf(file('show'))).toEqual(ids(1, 400));
   });
 });

@@ -32,7 +32,7 @@ export async function runActivity<I, O>(activity: (input: I) => Promise<O>, inpu
   const environment = new MockActivityEnvironment(info, { logger: new DefaultLogger('ERROR') });
   if (run.onHeartbeat !== undefined)
     environment.on('heartbeat', (details: unknown) => run.onHeartbeat?.(details, environment));
-  return (await environment.run(activity, input)) as O;
+  return await environment.run(activity, input);
 }
 
 export function audioActivities(configuration: Partial<AudioConfiguration> = {}): AudioActivities {

@@ -1,0 +1,136 @@
+/** What the command knows of audio once it runs: settings from flags, environment and file; places and results in words. */
+import { createHash } from 'node:crypto';
+import { realpathSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { audioSettings } from '../../activities/audio/contract';
+import type { Config, OptionKey } from '../../workers/config';
+import { CommandError, exit } from '../exit';
+import { bytes, plural } from '../format';
+import type { Call, JobKnowledge, LaneOutcome, LanePlace, Settings } from '../verb';
+
+/** The input's keys, and the settings they come from. */
+const keys: Readonly<Record<string, OptionKey>> = {
+  remoteUrl: 'audio.remote_url',
+  localDir: 'audio.local_dir',
+  shows: 'audio.shows',
+  chunkSize: 'audio.chunk_size',
+  parallel: 'audio.parallel',
+  credentials: 'audio.use_credentials',
+  bandwidthLimit: 'audio.bandwidth_limit',
+  strict: 'audio.strict',
+  legSeconds: 'audio.leg_seconds',
+  heartbeatSeconds: 'audio.heartbeat_seconds',
+};
+
+const needed: readonly [OptionKey, string, string][] = [
+  ['audio.remote_url', 'the sender’s address', '-r URL'],
+  ['audio.local_dir', 'the folder of the copies', '-l DIR'],
+];
+
+export const audioKnowledge: JobKnowledge = {
+  settings: (call) => {
+    for (const [key, what, flag] of needed)
+      if (call.config.get(key) === '')
+        throw new CommandError(
+          exit.usage,
+          `${call.command}: ${what} is missing. Give ${flag}, or set ${key} in waybill.toml.`,
+        );
+    const all = Object.entries(keys).map(([name, key]) => [name, valueOf(call.config, key)]);
+    return checked(call, Object.fromEntries(all) as Settings);
+  },
+  overlay: (stored, call) => {
+    const given = Object.entries(keys).flatMap(([name, key]) =>
+      key in call.given && key !== 'audio.local_dir' ? [[name, valueOf(call.config, key)]] : [],
+    );
+    return checked(call, { ...stored, ...(Object.fromEntries(given) as Settings) });
+  },
+  isConfigured: (config) => needed.every(([key]) => config.get(key) !== ''),
+  sameDestination: (left, right) => left['localDir'] === right['localDir'],
+  defaultName: (config) => {
+    const localDir = config.get('audio.local_dir');
+    return localDir === '' ? null : jobNameOf(config.get('worker.host'), resolve(localDir));
+  },
+  summary: ({ remoteUrl, localDir, shows }) => {
+    const what = (shows as string[]).length === 0 ? 'every show' : plural((shows as string[]).length, 'show');
+    // The UI cuts a summary at 400 bytes.
+    return `${what} of ${String(remoteUrl)} into ${String(localDir)}`.slice(0, 200);
+  },
+  place: placeOf,
+  laneReport,
+  counts: (counts) =>
+    `${plural(counts['segments'] ?? 0, 'segment')}, ${bytes(counts['bytes'] ?? 0)}, ${plural(counts['missing'] ?? 0, 'hole')}`,
+  configurationFailures: [
+    'SettingsRefused',
+    'SenderAuthRefused',
+    'NotASender',
+    'CredentialsMissing',
+    'DirectoryUnwritable',
+  ],
+};
+
+function valueOf(config: Config, key: OptionKey): unknown {
+  const value: unknown = config.get(key);
+  return key === 'audio.local_dir' && typeof value === 'string' ? resolve(value) : value;
+}
+
+/** The contract's own check, its answer in the words of the command line. An address is not shown: it may hold a password. */
+function checked(call: Call, settings: Settings): Settings {
+  const result = audioSettings.safeParse(settings);
+  if (result.success) return result.data;
+  const wrong = result.error.issues.map(({ path, message }) => {
+    const key = keys[String(path[0])];
+    const given = key === 'audio.remote_url' ? '' : ` is ${JSON.stringify(valueAt(settings, path))}`;
+    return { key, message: `${key ?? path.join('.')} (${originOf(call.config, key)})${given}: ${message}` };
+  });
+  const byFlag = wrong.every(({ key }) => key === undefined || key in call.given);
+  throw new CommandError(byFlag ? exit.usage : exit.configuration, wrong.map(({ message }) => message).join('; '));
+}
+
+function valueAt(settings: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], settings);
+}
+
+function originOf(config: Config, key: OptionKey | undefined): string {
+  return config.settings.find((setting) => setting.key === key)?.origin ?? 'the job’s own';
+}
+
+/** `radio-1a2b3c`: the folder's name for people, host and whole path for uniqueness. */
+export function jobNameOf(host: string, localDir: string): string {
+  const path = host === hostname() ? realPath(localDir) : localDir;
+  const digest = createHash('sha256').update(`${host}\0${path}`).digest('hex').slice(0, 6);
+  const name = basename(path).replace(/[^\w.-]+/g, '-') || 'root';
+  return `${name}-${digest}`;
+}
+
+/** The path behind links; what does not exist yet is named below what does. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    const parent = dirname(path);
+    return !isAbsolute(path) || parent === path ? path : join(realPath(parent), basename(path));
+  }
+}
+
+function placeOf(cursor: unknown): LanePlace {
+  if (typeof cursor !== 'object' || cursor === null) return { position: null, target: null };
+  const { lastId, nextId, targetId } = cursor as { lastId?: unknown; nextId?: unknown; targetId?: unknown };
+  const target = typeof targetId === 'number' ? targetId : null;
+  if (typeof lastId === 'number') return { position: lastId, target };
+  // A comparison's cursor names the next id, and ends beyond the target.
+  if (typeof nextId === 'number') return { position: Math.min(nextId - 1, target ?? nextId), target };
+  return { position: null, target };
+}
+
+function laneReport({ cursor, status, counts, note, failure }: LaneOutcome): string {
+  const { position } = placeOf(cursor);
+  if (failure !== undefined) return `FAILED ${failure.type}: ${failure.reason}`;
+  if (position === null) return note ?? (status === 'done' ? 'nothing at the sender' : 'not begun');
+  if (status !== 'done')
+    return `stopped at ${position} (${audioKnowledge.counts(counts)})${note === undefined ? '' : `; ${note}`}`;
+  const moved = (counts['segments'] ?? 0) > 0 || (counts['missing'] ?? 0) > 0;
+  const head = moved ? `synced to ${position} (${audioKnowledge.counts(counts)})` : `up to date at ${position}`;
+  const rest = (note ?? '').split('; ').filter((each) => each !== '' && each !== `synced to ${position}`);
+  return [head, ...rest].join('; ');
+}

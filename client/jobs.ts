@@ -1,0 +1,6 @@
+/** Every job the command knows, by kind. */
+import type { JobKind } from '../workflows/shared/names';
+import { audio } from './audio/command';
+import type { JobCommand } from './verb';
+
+export const jobs: Readonly<Record<JobKind, JobCommand>> = { audio };

@@ -1,0 +1,97 @@
+/** A followed run as numbers to look at: positions, rates, what is left. Pure: the clock is the caller's. */
+import type { Counts } from '../activities/shared/contract';
+import { bytes, duration, plural, printable } from './format';
+import { countsOf, lanesOf, type Snapshot } from './snapshot';
+import type { LanePlace } from './verb';
+
+export interface LaneView extends LanePlace {
+  readonly lane: string;
+  readonly status: string;
+  readonly counts: Counts;
+  readonly bytesPerSecond: number;
+  readonly secondsLeft: number | null;
+}
+
+export interface RunView {
+  readonly phase: string;
+  readonly lanes: readonly LaneView[];
+  readonly counts: Counts;
+  readonly bytesPerSecond: number;
+  readonly parked: number;
+}
+
+interface Sample {
+  readonly atMs: number;
+  readonly lanes: ReadonlyMap<string, { position: number; bytes: number }>;
+}
+
+/** Rates are over this long: shorter ones jump, longer ones lag. */
+const rateWindowMs = 10_000;
+
+/** A viewer remembers what it saw, for the rates. One a run. */
+export function createViewer(place: (cursor: unknown) => LanePlace): (snapshot: Snapshot, nowMs: number) => RunView {
+  let samples: Sample[] = [];
+  return (snapshot, nowMs) => {
+    const lanes = lanesOf(snapshot).filter(({ status }) => status !== 'idle');
+    const places = lanes.map(({ cursor }) => place(cursor));
+    const now: Sample = {
+      atMs: nowMs,
+      lanes: new Map(
+        lanes.map(({ lane, counts }, index) => [
+          lane,
+          { position: places[index]?.position ?? 0, bytes: counts['bytes'] ?? 0 },
+        ]),
+      ),
+    };
+    samples = [...samples.filter(({ atMs }) => atMs > nowMs - rateWindowMs), now];
+    const views = lanes.map(({ lane, status, counts }, index) => {
+      const { position = null, target = null } = places[index] ?? {};
+      const rate = rateOf(samples, lane);
+      const left = position === null || target === null ? null : target - position;
+      const secondsLeft = left === null || rate.positions <= 0 ? null : Math.max(0, left) / rate.positions;
+      return { lane, status, position, target, counts, bytesPerSecond: rate.bytes, secondsLeft };
+    });
+    return {
+      phase: snapshot.progress?.phase ?? 'waiting for a worker',
+      lanes: views,
+      counts: countsOf(lanes),
+      bytesPerSecond: views.reduce((sum, view) => sum + view.bytesPerSecond, 0),
+      parked: snapshot.progress?.parked.length ?? 0,
+    };
+  };
+}
+
+function rateOf(samples: readonly Sample[], lane: string): { positions: number; bytes: number } {
+  const seen = samples.filter((sample) => sample.lanes.has(lane));
+  const first = seen[0];
+  const last = seen.at(-1);
+  const seconds = first === undefined || last === undefined ? 0 : (last.atMs - first.atMs) / 1000;
+  const [from, to] = [first?.lanes.get(lane), last?.lanes.get(lane)];
+  if (seconds < 0.2 || from === undefined || to === undefined) return { positions: 0, bytes: 0 };
+  return {
+    // A first position is a jump from nowhere, not speed.
+    positions: from.position === 0 ? 0 : Math.max(0, (to.position - from.position) / seconds),
+    bytes: Math.max(0, (to.bytes - from.bytes) / seconds),
+  };
+}
+
+/** A view in one log line. */
+export function progressLine({ phase, lanes, counts, bytesPerSecond, parked }: RunView, laneWord: string): string {
+  if (lanes.length === 0) return phase === 'planning' ? `planning: asking which ${laneWord}s there are` : phase;
+  const done = lanes.filter(({ status }) => status === 'done').length;
+  const failed = lanes.filter(({ status }) => status === 'failed').length;
+  const parts = [
+    lanes.length === 1 ? phase : `${phase}: ${done} of ${plural(lanes.length, laneWord)} done`,
+    ...(failed === 0 ? [] : [`${failed} failed`]),
+    ...lanes.filter(({ status }) => status === 'running').map(laneLine),
+    ...(counts['bytes'] === undefined ? [] : [bytes(counts['bytes'])]),
+    ...(bytesPerSecond > 0 ? [`${bytes(bytesPerSecond)}/s`] : []),
+    ...(parked === 0 ? [] : [`${parked} parked`]),
+  ];
+  return parts.join(', ');
+}
+
+function laneLine({ lane, position, target, secondsLeft }: LaneView): string {
+  const place = position === null ? 'begins' : `${position}${target === null ? '' : ` of ${target}`}`;
+  return `${printable(lane)} ${place}${secondsLeft === null ? '' : ` (${duration(secondsLeft)} left)`}`;
+}
