@@ -7,6 +7,7 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { permanent, reasonOf } from '../shared/failures';
+import { letGo } from './young-garbage';
 
 export interface HttpOptions {
   /** Without a trailing slash. */
@@ -193,6 +194,7 @@ async function* streamed(what: string, response: http.IncomingMessage, options: 
       received += chunk.length;
       options.alive();
       yield chunk;
+      letGo(chunk.length);
       if (options.bandwidthLimit > 0) {
         const aheadMs = (received / options.bandwidthLimit) * 1000 - (performance.now() - started);
         if (aheadMs > 5) await sleep(aheadMs, undefined, { signal: options.signal });

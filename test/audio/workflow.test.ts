@@ -112,7 +112,7 @@ describe('a run', () => {
     const attributes = raw.workflowExecutionInfo?.searchAttributes?.indexedFields ?? {};
     expect(Buffer.from(attributes['SyncState']?.data ?? []).toString()).toBe('"completed"');
     const metadata = await run.query<{ currentDetails?: string }>('__temporal_workflow_metadata');
-    expect(metadata.currentDetails).toContain('| show | done | lastId 400, targetId 400 |');
+    expect(metadata.currentDetails).toContain('- **show** done: lastId 400, targetId 400; 400 segments');
   });
 });
 
