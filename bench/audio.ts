@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { encodings, type Encoding } from '../servers/audio/encode';
 import { showFile, type Cost, type Question } from './audio/peer';
-import { makeShow, type Show } from './audio/show';
+import { makeShow, warmUpName, type Show } from './audio/show';
 import { summary, table, type Figures } from './audio/report';
 import { measureSync, type SyncCost } from './audio/sync';
 import { startAnsweringChild, type AnsweringChild } from './measure/processes';
@@ -37,6 +37,7 @@ async function main(): Promise<void> {
     process.once(signal, () => void close().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143)));
   try {
     const show = makeShow(dir, options.megabytes * 1e6, options.segmentBytes);
+    makeShow(dir, 1e6, 21_000, warmUpName);
     say(`${show.segments} segments, ${(show.audioBytes / 1e6).toFixed(1)} MB, chunk ${options.chunk}`);
     const temporal = await startTemporal(dir);
     open.push(temporal);

@@ -1,6 +1,6 @@
 /** The audio job's activities: the table of contents of this folder. Bytes are read and written inside one of them. */
 import { activityInfo, cancellationSignal, heartbeat, log } from '@temporalio/activity';
-import { permanent } from '../shared/failures';
+import { permanent } from './failures';
 import { copySegments } from './copy';
 import {
   showsMax,

@@ -1,8 +1,9 @@
 /** One leg of one show: from the file's position towards the sender's max id as of the run's start, chunk by chunk. */
 import { activityInfo, log } from '@temporalio/activity';
 import type { ParkedItem } from '../shared/contract';
-import { permanent, reasonOf } from '../shared/failures';
+import { reasonOf } from '../shared/failures';
 import { runLeg, type Leg } from '../shared/leg';
+import { permanent } from './failures';
 import type { OpenFeed } from './activities';
 import type { CopySegmentsInput, CopySegmentsResult, ShowCursor } from './contract';
 import { openShowArchive, type ShowArchive } from './destination';

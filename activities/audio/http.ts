@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs';
 import * as http from 'node:http';
 import * as https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { permanent, reasonOf } from '../shared/failures';
+import { reasonOf } from '../shared/failures';
+import { permanent } from './failures';
 import { letGo } from './young-garbage';
 
 export interface HttpOptions {

@@ -7,7 +7,7 @@
  */
 import { existsSync, renameSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { permanent } from '../shared/failures';
+import { permanent } from './failures';
 import type { RebaseResult, RebaseSettings } from './contract';
 import { digestOfSegment, digestReader } from './digest';
 import { checkIsCopy } from './show-checks';

@@ -1,7 +1,7 @@
 /** Before a byte of a local file changes: is it this show's copy? Each "no" is the show's own failure, with its remedy. */
 import { readdirSync } from 'node:fs';
 import type Database from 'better-sqlite3';
-import { permanent } from '../shared/failures';
+import { permanent } from './failures';
 import { readMetadata, schemaVersion, type ShowMetadata } from './show-file';
 import type { SourceMetadata } from './source';
 

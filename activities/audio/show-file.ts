@@ -22,20 +22,6 @@ export const boundaryIndex = `CREATE INDEX IF NOT EXISTS idx_segments_boundary
 export const recordingSchema: readonly string[] = [metadataTable, segmentsTable, boundaryIndex];
 export const recipientSchema: readonly string[] = [metadataTable, segmentsTable];
 
-/** Keys of `metadata` that a recording has; every value is text. Seconds, kbit/s and Hz for the three numbers. */
-export const recordingKeys = [
-  'version',
-  'unique_id',
-  'name',
-  'audio_format',
-  'split_interval',
-  'bitrate',
-  'sample_rate',
-  'is_recipient',
-] as const;
-/** Keys that a recipient has besides: whose copy it is and how far it has come. */
-export const recipientKeys = [...recordingKeys, 'source_unique_id', 'last_synced_id', 'last_boundary_end_id'] as const;
-
 export type ShowMetadata = ReadonlyMap<string, string>;
 
 /** One row of `segments`: milliseconds since 1970; 1 where a connection began, 0 inside; the encoded audio. */

@@ -1,6 +1,6 @@
 /** Where segments come from: a recording server's sync API, version 1. All that it says is checked here and trusted after. */
 import { z } from 'zod';
-import { permanent } from '../shared/failures';
+import { permanent } from './failures';
 import { Arena } from './arena';
 import { isShowName } from './contract';
 import { httpReader, type Answer, type HttpOptions } from './http';
@@ -77,7 +77,7 @@ export function httpSegmentFeed(options: HttpOptions): SegmentFeed {
       return parsed(showsAnswer, answer, await answer.json(showsAnswerBytesMax)).shows.map(({ name }) => name);
     },
     metadata: (show) => metadata(show, () => get(showPath(show, 'metadata'))),
-    segments: async function* (show, range) {
+    async *segments (show, range) {
       const query = `start_id=${range.startId}&end_id=${range.endId}&limit=${range.limit}`;
       // From answer to answer the same one; two answers read at once would have one each.
       const arena = idle ?? new Arena();

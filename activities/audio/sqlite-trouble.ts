@@ -1,5 +1,6 @@
 /** What SQLite and the file system say, told in terms of what to do: wait (throw), or a person's turn (permanent). */
-import { codeOf, permanent, reasonOf } from '../shared/failures';
+import { codeOf, reasonOf } from '../shared/failures';
+import { permanent } from './failures';
 
 /** Runs `work` on the file at `path`; its errors come out explained. Other errors pass unchanged. */
 export function explained<T>(path: string, work: () => T): T {

@@ -1,8 +1,9 @@
 /** Sender and file compared by id, sha256 and metadata, in batches. Reads only: the report is all it leaves. */
 import { existsSync } from 'node:fs';
 import type Database from 'better-sqlite3';
-import { permanent, reasonOf } from '../shared/failures';
+import { reasonOf } from '../shared/failures';
 import { runLeg, type Leg } from '../shared/leg';
+import { permanent } from './failures';
 import type { OpenFeed } from './activities';
 import type { ShowVerdict, VerifyCursor, VerifyInput, VerifyResult } from './contract';
 import { digestOfSegment, digestReader } from './digest';

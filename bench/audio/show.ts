@@ -5,6 +5,8 @@ import { appendSegments, createRecording } from '../../activities/audio/recordin
 import type { SegmentRow } from '../../activities/audio/show-file';
 
 export const showName = 'bench';
+/** Synced first by each worker, so that what is done once in its life is not in the figures. */
+export const warmUpName = 'warm-up';
 
 export interface Show {
   readonly dir: string;
@@ -18,8 +20,8 @@ const scatter = 64 / 20_979;
 const noiseBytesMin = 16 << 20;
 const startMs = 1_794_652_248_000;
 
-/** Writes `dir`/bench.sqlite, at least `audioBytes` of audio. */
-export function makeShow(dir: string, audioBytes: number, segmentBytes: number): Show {
+/** Writes `dir`/bench.sqlite with about `audioBytes` of audio. Noise scatters around `segmentBytes` as real segments do. */
+export function makeShow(dir: string, audioBytes: number, segmentBytes: number, name = showName): Show {
   const count = Math.max(1, Math.round(audioBytes / segmentBytes));
   const spread = Math.floor(segmentBytes * scatter);
   const noise = randomBytes(Math.max(noiseBytesMin, 2 * (segmentBytes + spread)));
@@ -36,8 +38,8 @@ export function makeShow(dir: string, audioBytes: number, segmentBytes: number):
       };
     }
   }
-  const metadata = { name: showName, audioFormat: 'opus', splitInterval: 10, bitrate: 16, sampleRate: 48000 } as const;
-  const database = createRecording(join(dir, `${showName}.sqlite`), metadata);
+  const metadata = { name, audioFormat: 'opus', splitInterval: 10, bitrate: 16, sampleRate: 48000 } as const;
+  const database = createRecording(join(dir, `${name}.sqlite`), metadata);
   try {
     database.pragma('synchronous = OFF');
     appendSegments(database, segments());

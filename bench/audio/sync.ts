@@ -8,7 +8,7 @@ import { taskQueue } from '../../workflows/shared/names';
 import { cpuSecondsOf, memoryOf, startUntil, type Child } from '../measure/processes';
 import type { Temporal } from '../measure/temporal';
 import { showFile } from './peer';
-import { showName, type Show } from './show';
+import { showName, warmUpName, type Show } from './show';
 
 export interface SyncCost {
   readonly wallSeconds: number;
@@ -42,10 +42,11 @@ export async function measureSync(setting: SyncSetting): Promise<SyncCost> {
   const child = await startWorker(temporal.address);
   setting.open.push(child);
   try {
+    await (await startRun(temporal.client, setting, warmUpName)).result();
     const idleMiB = memoryOf(child.pid).rssMiB;
     const before = { worker: cpuSecondsOf(child.pid), feed: cpuSecondsOf(feed.pid) };
     const started = performance.now();
-    const run = await startRun(temporal.client, setting);
+    const run = await startRun(temporal.client, setting, showName);
     await run.result();
     const wallSeconds = (performance.now() - started) / 1000;
     const cpuSeconds = cpuSecondsOf(child.pid) - before.worker;
@@ -71,11 +72,15 @@ function startWorker(address: string): Promise<Child> {
   return startUntil('"RUNNING"', [process.execPath, worker], { ...process.env, ...settings });
 }
 
-async function startRun(client: Client, { feedUrl, localDir, chunk }: SyncSetting): Promise<WorkflowHandle> {
+async function startRun(
+  client: Client,
+  { feedUrl, localDir, chunk }: SyncSetting,
+  show: string,
+): Promise<WorkflowHandle> {
   return await client.workflow.start('audioSync', {
     taskQueue: taskQueue('audio', host),
-    workflowId: `audio/${showName}-${randomUUID()}`,
-    args: [{ remoteUrl: feedUrl, localDir, shows: [showName], chunkSize: chunk }],
+    workflowId: `audio/${show}-${randomUUID()}`,
+    args: [{ remoteUrl: feedUrl, localDir, shows: [show], chunkSize: chunk }],
   });
 }
 

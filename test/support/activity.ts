@@ -1,12 +1,7 @@
 /** One activity run without a server: its attempt and heartbeat given, its heartbeats, result and failure seen. */
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
-import {
-  audioSettings,
-  type AudioSettings,
-  type CopySegmentsInput,
-  type CopySegmentsResult,
-} from '../../activities/audio/contract';
+import { audioSettings, type AudioSettings, type CopySegmentsInput } from '../../activities/audio/contract';
 import {
   createAudioActivities,
   type AudioActivities,
@@ -53,5 +48,3 @@ export function legOf(
     ...rest,
   } as CopySegmentsInput;
 }
-
-export type { CopySegmentsResult };

@@ -1,5 +1,5 @@
 /** Tests run on the sources; what they start as processes runs from dist/, which scripts/bootstrap.mjs builds first. */
-module.exports = {
+export default {
   testEnvironment: 'node',
   transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } } }] },
   testMatch: ['<rootDir>/test/**/*.test.ts'],
