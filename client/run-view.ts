@@ -62,16 +62,16 @@ export function createViewer(place: (cursor: unknown) => LanePlace): (snapshot: 
 }
 
 function rateOf(samples: readonly Sample[], lane: string): { positions: number; bytes: number } {
-  const seen = samples.filter((sample) => sample.lanes.has(lane));
-  const first = seen[0];
-  const last = seen.at(-1);
-  const seconds = first === undefined || last === undefined ? 0 : (last.atMs - first.atMs) / 1000;
-  const [from, to] = [first?.lanes.get(lane), last?.lanes.get(lane)];
-  if (seconds < 0.2 || from === undefined || to === undefined) return { positions: 0, bytes: 0 };
+  const seen = samples.flatMap(({ atMs, lanes }) => ({ atMs, at: lanes.get(lane) }));
+  const known = seen.flatMap(({ atMs, at }) => (at === undefined ? [] : [{ atMs, ...at }]));
+  // A first position is a jump from nowhere, not speed.
+  const placed = known.filter(({ position }) => position > 0);
+  const rate = (from: number | undefined, to: number | undefined, fromMs = 0, toMs = 0): number =>
+    toMs - fromMs < 200 ? 0 : Math.max(0, (((to ?? 0) - (from ?? 0)) * 1000) / (toMs - fromMs));
+  const [first, firstPlaced, last] = [known[0], placed[0], known.at(-1)];
   return {
-    // A first position is a jump from nowhere, not speed.
-    positions: from.position === 0 ? 0 : Math.max(0, (to.position - from.position) / seconds),
-    bytes: Math.max(0, (to.bytes - from.bytes) / seconds),
+    positions: rate(firstPlaced?.position, last?.position, firstPlaced?.atMs, last?.atMs),
+    bytes: rate(first?.bytes, last?.bytes, first?.atMs, last?.atMs),
   };
 }
 

@@ -5,6 +5,7 @@
  * chunk into the decoder's arena. A row that is not what the interface says refuses the answer.
  */
 import { Arena } from './arena';
+import { RecordRefused } from '../shared/failures';
 import { AudioDecoder } from './audio-decoder';
 
 /** A segment as it came; `audio` is a view into the arena, valid until the next batch is asked for. */
@@ -16,7 +17,7 @@ export interface Segment {
 }
 
 /** Thrown when an answer is not what the interface says. Asking again may help once; a human has to look if it does not. */
-export class SegmentRefused extends Error {
+export class SegmentRefused extends RecordRefused {
   override name = 'SegmentRefused';
 }
 

@@ -77,7 +77,7 @@ export function httpSegmentFeed(options: HttpOptions): SegmentFeed {
       return parsed(showsAnswer, answer, await answer.json(showsAnswerBytesMax)).shows.map(({ name }) => name);
     },
     metadata: (show) => metadata(show, () => get(showPath(show, 'metadata'))),
-    async *segments (show, range) {
+    async *segments(show, range) {
       const query = `start_id=${range.startId}&end_id=${range.endId}&limit=${range.limit}`;
       // From answer to answer the same one; two answers read at once would have one each.
       const arena = idle ?? new Arena();

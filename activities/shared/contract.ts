@@ -58,6 +58,8 @@ export interface LegResult<Cursor> {
   readonly recovered: readonly string[];
   /** One line for people: what this lane came to, or what slowed it. */
   readonly note?: string;
+  /** Heartbeats only: attempts in a row that ended at this cursor with a refused record. */
+  readonly refusals?: number;
 }
 
 /** True of anything shaped like a leg's result: a cancelled activity's details may be the server's own text instead. */

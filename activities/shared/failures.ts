@@ -23,6 +23,11 @@ export function isPermanent(error: unknown): error is ApplicationFailure {
   return error instanceof ApplicationFailure && error.nonRetryable === true;
 }
 
+/** A source gave a record that cannot be what it should be. Tried again; in the end the leg parks it. */
+export class RecordRefused extends Error {
+  override name = 'RecordRefused';
+}
+
 /** An error's message, whatever was thrown. By shape, not class: not every boundary keeps the class. */
 export function reasonOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);

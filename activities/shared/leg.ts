@@ -8,14 +8,14 @@
 import { CancelledFailure } from '@temporalio/common';
 import { Context } from '@temporalio/activity';
 import { addCounts, isLegResult, type Counts, type LegInput, type LegResult, type ParkedItem } from './contract';
-import { isPermanent, reasonOf, withResult } from './failures';
+import { isPermanent, reasonOf, RecordRefused, withResult } from './failures';
 
 export interface Leg<Cursor> {
   /** Where to start: what the last attempt of this leg kept, or else what the workflow gave. */
   readonly cursor: Cursor | null;
   /** Aborted when the run is paused or cancelled, the worker drains, or the attempt was given up. */
   readonly signal: AbortSignal;
-  /** From the fourth attempt on one cursor: work record by record, and park the one that cannot pass. */
+  /** After three refusals at one cursor: work record by record, and park the one that cannot pass. */
   readonly itemByItem: boolean;
   /** False once the leg should return: its time is spent. Throws when the leg was cancelled. */
   hasTime(): boolean;
@@ -28,8 +28,8 @@ export interface Leg<Cursor> {
 }
 
 const aliveEveryMs = 1000;
-/** Attempts on one cursor before a leg goes record by record. */
-const batchAttemptsMax = 3;
+/** Refused records at one cursor before a leg goes record by record; a network that is down does not count. */
+const refusalsMax = 3;
 
 /**
  * Runs one leg. `move` returns true when the lane is drained.
@@ -41,27 +41,26 @@ export async function runLeg<Cursor>(
   move: (leg: Leg<Cursor>) => Promise<{ drained: boolean; note?: string }>,
 ): Promise<LegResult<Cursor>> {
   const context = Context.current();
-  const { attempt } = context.info;
-  const heartbeatDetails: unknown = context.info.heartbeatDetails;
-  let result: LegResult<Cursor> = isLegResult(heartbeatDetails)
-    ? { ...(heartbeatDetails as LegResult<Cursor>), drained: false }
-    : { lane: input.lane, cursor: input.cursor as Cursor, counts: {}, drained: false, parked: [], recovered: [] };
-  let moved = false;
+  const told: unknown = context.info.heartbeatDetails;
+  let { refusals = 0, ...result } = isLegResult(told) ? (told as LegResult<Cursor>) : nothingYet(input);
+  // What an attempt that was killed had kept is this one's to hand in.
+  let moved = JSON.stringify(result) !== JSON.stringify(nothingYet(input));
   let beatAt = 0;
   const beat = (): void => {
     beatAt = performance.now();
-    context.heartbeat(result);
+    context.heartbeat(refusals > 0 ? { ...result, refusals } : result);
   };
   const update = (change: Partial<LegResult<Cursor>>): void => {
     result = { ...result, ...change };
     moved = true;
+    refusals = 0;
     beat();
   };
   const until = performance.now() + input.budgetMs;
   const leg: Leg<Cursor> = {
     cursor: result.cursor,
     signal: context.cancellationSignal,
-    itemByItem: attempt > batchAttemptsMax,
+    itemByItem: refusals >= refusalsMax,
     hasTime: () => {
       context.cancellationSignal.throwIfAborted();
       return performance.now() < until;
@@ -83,8 +82,16 @@ export async function runLeg<Cursor>(
     if (context.cancellationDetails?.workerShutdown && moved) return result;
     if (context.cancellationSignal.aborted) throw new CancelledFailure(`leg stopped: ${reasonOf(error)}`, [result]);
     if (isPermanent(error) && moved) throw withResult(error, result);
+    if (error instanceof RecordRefused && !moved) {
+      refusals += 1;
+      beat();
+    }
     if (isPermanent(error) || !moved) throw error;
     context.log.warn('leg ended early, its progress kept', { error: reasonOf(error) });
     return { ...result, note: reasonOf(error) };
   }
+}
+
+function nothingYet<Cursor>({ lane, cursor }: LegInput<Cursor, unknown>): LegResult<Cursor> {
+  return { lane, cursor: cursor as Cursor, counts: {}, drained: false, parked: [], recovered: [] };
 }

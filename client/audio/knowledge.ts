@@ -52,7 +52,9 @@ export const audioKnowledge: JobKnowledge = {
     return localDir === '' ? null : jobNameOf(config.get('worker.host'), resolve(localDir));
   },
   summary: ({ remoteUrl, localDir, shows }) => {
-    const what = (shows as string[]).length === 0 ? 'every show' : plural((shows as string[]).length, 'show');
+    // A schedule that was made by hand may leave everything out that has a default.
+    const count = Array.isArray(shows) ? shows.length : 0;
+    const what = count === 0 ? 'every show' : plural(count, 'show');
     // The UI cuts a summary at 400 bytes.
     return `${what} of ${String(remoteUrl)} into ${String(localDir)}`.slice(0, 200);
   },

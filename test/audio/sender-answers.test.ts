@@ -13,7 +13,7 @@ import {
 import { recorderShow, segmentOf, sendJson } from '../peers/recorder';
 import { idsOf, showContent } from '../support/show-rows';
 import { audioActivities, legOf, runActivity } from '../support/activity';
-import type { CopySegmentsResult } from '../../activities/audio/contract';
+import type { CopySegmentsResult, ShowCursor } from '../../activities/audio/contract';
 
 useSyncCase();
 
@@ -172,6 +172,20 @@ describe('21: a sender with nothing for us', () => {
 });
 
 describe('a malformed segment', () => {
+  /** Attempts of one leg, each told what the last one's heartbeat said; all but the last are refused. */
+  async function attempts(count: number, cursor: ShowCursor): Promise<CopySegmentsResult> {
+    let told: unknown;
+    const run = (attempt: number): Promise<CopySegmentsResult> =>
+      sync(
+        {},
+        { cursor },
+        { attempt, runId: 'one leg', heartbeatDetails: told, onHeartbeat: (details) => (told = details) },
+      );
+    for (let attempt = 1; attempt < count; attempt += 1)
+      expect(await retryableFailure(run(attempt))).toContain('segment');
+    return await run(count);
+  }
+
   const poison =
     (id: number) =>
     (rows: string): string =>
@@ -181,8 +195,7 @@ describe('a malformed segment', () => {
     recorder.rewrite = poison(17);
     const cursor = (await sync()).cursor;
     expect(cursor.lastId).toBe(10);
-    expect(await retryableFailure(sync({}, { cursor }, { attempt: 3 }))).toContain('segment 17');
-    const result = await sync({}, { cursor }, { attempt: 4 });
+    const result = await attempts(4, cursor);
     expect(result).toMatchObject({ drained: true, counts: { segments: 29, parked: 1 } });
     expect(result.parked).toMatchObject([{ lane: 'show', id: '17', reason: expect.stringContaining('strict base64') }]);
     expect(idsOf(path)).toEqual([...ids(1, 16), ...ids(18, 40)]);
@@ -198,11 +211,26 @@ describe('a malformed segment', () => {
   it('at the very end is stepped over for good: the next run goes on behind it', async () => {
     recorder.rewrite = poison(40);
     const { cursor } = await sync();
-    const parked = await sync({}, { cursor }, { attempt: 4 });
+    const parked = await attempts(4, cursor);
     expect(parked).toMatchObject({ drained: true, cursor: { lastId: 40 } });
     recorder.shows.set('show', recorderShow(45));
     expect(await sync()).toMatchObject({ drained: true });
     expect(idsOf(path)).toEqual([...ids(1, 39), ...ids(41, 45)]);
+  });
+
+  it('is not suspected when it was the network that failed', async () => {
+    recorder.intercept = ({ path: target, response }) => {
+      if (!target.includes('segments')) return false;
+      response.destroy();
+      return true;
+    };
+    let told: unknown;
+    for (let attempt = 1; attempt <= 5; attempt += 1) {
+      await retryableFailure(
+        sync({}, {}, { attempt, runId: 'one leg', heartbeatDetails: told, onHeartbeat: (details) => (told = details) }),
+      );
+    }
+    expect(recorder.requests.some((request) => /limit=1$/.test(request))).toBe(false);
   });
 });
 

@@ -82,8 +82,8 @@ interface StatusAnswer {
   intervalSeconds: number | null;
   nextAt: string | null;
   workers: string[];
-  run: { workflowId: string; phase: string; lanes: { lane: string; cursor: { lastId: number } }[] } | null;
-  lastRun: { status: string; lanes: { lane: string; cursor: { lastId: number } }[] } | null;
+  run: { workflowId: string; phase: string; lanes: { lane: string; cursor: { lastId: number } | null }[] } | null;
+  lastRun: { status: string; lanes: { lane: string; cursor: { lastId: number } | null }[] } | null;
   beside: string[];
 }
 

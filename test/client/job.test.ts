@@ -20,7 +20,7 @@ describe('a job', () => {
     world.recorder.shows.get('a')?.segments.push(segmentOf(6));
     await eventually(
       'a scheduled run has brought the new segment',
-      async () => (await statusOf(world, '-l', 'radio')).lastRun?.lanes[0]?.cursor.lastId === 6,
+      async () => (await statusOf(world, '-l', 'radio')).lastRun?.lanes[0]?.cursor?.lastId === 6,
     );
     expect(await statusOf(world, '-l', 'radio')).toMatchObject({ intervalSeconds: 2, nextAt: expect.any(String) });
     expect((await waybill(world, 'audio', 'stop', '-l', 'radio')).stdout).toContain('no longer every 2 s');
@@ -51,7 +51,7 @@ describe('a job', () => {
     expect(outcome).toBe('cancelled');
     expect(cancelled.code).toBe(0);
     const stoppedAt = lanes[0]?.cursor.lastId ?? 0;
-    expect(stoppedAt).toBeGreaterThanOrEqual(paused.lanes[0]?.cursor.lastId ?? 0);
+    expect(stoppedAt).toBeGreaterThanOrEqual(paused.lanes[0]?.cursor?.lastId ?? 0);
     expect(stoppedAt).toBeLessThan(400);
     world.recorder.delayMs = 0;
     const rest = await waybill(world, ...syncOf(world, '-s', '20'));
