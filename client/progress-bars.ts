@@ -65,7 +65,7 @@ function bars(multi: MultiBar, output: Output): Display {
         if (known !== undefined) known.setTotal(total(lane));
         else if (byLane.size < barsMax && lane.status === 'running')
           byLane.set(lane.lane, multi.create(total(lane), 0, payload(lane)));
-        byLane.get(lane.lane)?.update(lane.position ?? 0, payload(lane));
+        byLane.get(lane.lane)?.update(lane.target === null ? 0 : (lane.position ?? 0), payload(lane));
       }
     },
     say: (line) => {

@@ -64,8 +64,9 @@ export function createViewer(place: (cursor: unknown) => LanePlace): (snapshot: 
 function rateOf(samples: readonly Sample[], lane: string): { positions: number; bytes: number } {
   const seen = samples.flatMap(({ atMs, lanes }) => ({ atMs, at: lanes.get(lane) }));
   const known = seen.flatMap(({ atMs, at }) => (at === undefined ? [] : [{ atMs, ...at }]));
-  // A first position is a jump from nowhere, not speed.
-  const placed = known.filter(({ position }) => position > 0);
+  // A first position is a jump from nowhere, not speed; so is one that goes back, as where a copy was removed by hand.
+  const back = known.findLastIndex(({ position }, index) => position < (known[index - 1]?.position ?? 0));
+  const placed = known.slice(Math.max(0, back)).filter(({ position }) => position > 0);
   const rate = (from: number | undefined, to: number | undefined, fromMs = 0, toMs = 0): number =>
     toMs - fromMs < 200 ? 0 : Math.max(0, (((to ?? 0) - (from ?? 0)) * 1000) / (toMs - fromMs));
   const [first, firstPlaced, last] = [known[0], placed[0], known.at(-1)];
