@@ -1,4 +1,5 @@
 /** A worker process: one Temporal worker a job, one health endpoint; drains on SIGTERM, and a second signal ends it. */
+import './small-heap';
 import { join } from 'node:path';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import type pino from 'pino';
@@ -20,12 +21,18 @@ export interface RunningWorkers {
   drain(): void;
 }
 
+const sameSignalMs = 500;
+
 /** Runs until SIGTERM or SIGINT. Throws when Temporal cannot be reached at the start. */
 export async function runWorkerProcess(config: Config): Promise<void> {
   const workers = await startWorkers(config);
   const stop = (signal: NodeJS.Signals): void => {
-    process.once(signal, () => process.exit(signal === 'SIGINT' ? 130 : 143));
+    const toldAt = performance.now();
     workers.drain();
+    // One Ctrl-C can arrive twice, from the terminal and from a parent that passes it on: that is not impatience.
+    process.on(signal, () => {
+      if (performance.now() - toldAt > sameSignalMs) process.exit(signal === 'SIGINT' ? 130 : 143);
+    });
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);

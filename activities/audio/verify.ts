@@ -37,13 +37,14 @@ export function verifySegments(openFeed: OpenFeed, input: VerifyInput): Promise<
     const { lane: show, settings } = input;
     const feed = openFeed(settings, leg.signal, leg.alive);
     const source = await feed.metadata(show);
-    const path = showPath(settings.localDir, show);
-    if (source === null) return emptyShow(leg, show, path);
-    const database = existsSync(path) ? explained(path, () => openReadOnly(path, { busyTimeoutMs: 500 })) : null;
+    const path = copyPath(settings.localDir, show);
+    if (source === null) return emptyShow(leg, show, path !== null);
+    const database = path === null ? null : explained(path, () => openReadOnly(path, { busyTimeoutMs: 500 }));
     try {
-      const local = database === null ? noFile : explained(path, () => localSide(database));
+      const file = path ?? settings.localDir;
+      const local = database === null ? noFile : explained(file, () => localSide(database));
       const metadata =
-        database === null ? ['no local file'] : explained(path, () => metadataDifferences(database, source));
+        database === null ? ['no local file'] : explained(file, () => metadataDifferences(database, source));
       const first = { nextId: 1, targetId: source.maxId, verdict: { show, ...nothingFound, metadata } };
       return { drained: await compare({ show, feed, leg, local, input }, leg.cursor ?? first) };
     } finally {
@@ -52,8 +53,15 @@ export function verifySegments(openFeed: OpenFeed, input: VerifyInput): Promise<
   });
 }
 
-function emptyShow(leg: Leg<VerifyCursor>, show: string, path: string): { drained: true; note: string } {
-  const metadata = existsSync(path) ? ['the sender has no segments'] : [];
+/** Null: there is no copy, and perhaps not even the folder. */
+function copyPath(localDir: string, show: string): string | null {
+  if (!existsSync(localDir)) return null;
+  const path = showPath(localDir, show);
+  return existsSync(path) ? path : null;
+}
+
+function emptyShow(leg: Leg<VerifyCursor>, show: string, isHere: boolean): { drained: true; note: string } {
+  const metadata = isHere ? ['the sender has no segments'] : [];
   leg.kept({ nextId: 1, targetId: 0, verdict: { show, ...nothingFound, metadata } }, {});
   return { drained: true, note: 'no segments at the sender' };
 }

@@ -1,4 +1,5 @@
 /** A job’s cursor survives every way out of a run: pause, cancel, kills, continue-as-new, failure, and a deleted history. */
+import { Context } from '@temporalio/activity';
 import type { ShowCursor } from '../../activities/audio/contract';
 import type { RunResult } from '../../workflows/shared/run-state';
 import { recorderShow, segmentOf } from '../peers/recorder';
@@ -16,10 +17,12 @@ import {
   server,
   stopWorker,
   taskQueue,
+  until,
   useJobCase,
 } from '../support/job-case';
+import { audioActivities } from '../support/activity';
 import { idsOf } from '../support/show-rows';
-import { eventually, triggerRun } from '../support/temporal';
+import { eventually, startWorker, triggerRun } from '../support/temporal';
 
 useJobCase();
 
@@ -109,6 +112,49 @@ describe('the cursor of a job survives', () => {
     const asked = recorder.requests.filter((request) => request.includes('segments?'));
     // Nothing is asked for again but the fingerprint of the last segment we have.
     expect(asked.find((request) => request.endsWith('limit=10'))).toContain(`start_id=${kept + 1}&`);
+  });
+
+  it('a pause that reaches a run whose worker was killed: the timeout is the leg’s answer, not the end of the run', async () => {
+    recorder.shows.set('show', recorderShow(40));
+    // A worker that takes the leg, says how far it is, and is never heard of again.
+    await stopWorker();
+    const kept = {
+      lane: 'show',
+      cursor: { lastId: 10, targetId: 40 },
+      counts: { segments: 10 },
+      drained: false,
+      parked: [],
+      recovered: [],
+    };
+    let end = (): void => undefined;
+    const over = new Promise<void>((resolve) => (end = resolve));
+    const activities = audioActivities();
+    const silent = {
+      ...activities,
+      copySegments: async (): Promise<never> => {
+        Context.current().heartbeat(kept);
+        await over;
+        throw new Error('nobody listens any more');
+      },
+    };
+    const dying = await startWorker(server, { taskQueue, activities: silent });
+    const schedule = await job();
+    const run = await triggerRun(server.client, schedule);
+    await eventually('the leg has begun', async () =>
+      ((await run.describe()).raw.pendingActivities ?? []).some(
+        ({ heartbeatDetails }) => heartbeatDetails !== null && heartbeatDetails !== undefined,
+      ),
+    );
+    await run.executeUpdate('pause', { args: [] });
+    const paused = await until(run, 'the leg has timed out', (progress) => lane(progress, 'show').status === 'waiting');
+    expect(paused).toMatchObject({ phase: 'paused', blockedBy: null });
+    expect(lane(paused, 'show').cursor).toEqual(kept.cursor);
+    end();
+    await dying.stop();
+    await replaceWorker();
+    await run.executeUpdate('resume');
+    expect((await resultOf(run)).state).toBe('completed');
+    expect(idsOf(file('show'))).toEqual(ids(1, 40));
   });
 
   it('a server that is killed and comes back, with the schedule and its last result', async () => {

@@ -1,4 +1,5 @@
 /** The audio job on a real Temporal server: runs, messages, and a verification that finds every kind of drift. */
+import { join } from 'node:path';
 import { WorkflowFailedError } from '@temporalio/client';
 import type { RunResult } from '../../workflows/shared/run-state';
 import { recorderShow, segmentOf } from '../peers/recorder';
@@ -178,6 +179,12 @@ describe('verify', () => {
       workflowId: `verify-${jobCount}-${Math.random()}`,
       args: [{ remoteUrl: recorder.url, localDir, chunkSize: 10, ...more }],
     })) as RunResult<{ verdict: object }>;
+
+  it('calls a show without a copy missing, even where there is no folder yet', async () => {
+    recorder.shows.set('show', recorderShow(12));
+    const [found] = (await verify({ localDir: join(localDir, 'not', 'there') })).lanes;
+    expect(found?.cursor?.verdict).toMatchObject({ missingLocally: 12, matched: 0, metadata: ['no local file'] });
+  });
 
   it('finds a true copy true, and every kind of drift by id', async () => {
     recorder.shows.set('show', recorderShow(40));

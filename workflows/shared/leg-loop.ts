@@ -18,6 +18,7 @@ import {
   condition,
   continueAsNew,
   isCancellation,
+  TimeoutFailure,
   workflowInfo,
 } from '@temporalio/workflow';
 import { isLegResult, parkedMax, type LegInput, type LegResult, type Pace } from '../../activities/shared/contract';
@@ -128,7 +129,7 @@ async function moveLane<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>, la
   } catch (error) {
     const kept = keptBefore(error);
     if (kept !== null) absorb(run, lane, kept as LegResult<C>);
-    if (isCancellation(error)) return;
+    if (isCancellation(error) || isTimeout(error)) return;
     const failure = permanentFailure(error);
     if (job.laneFailures.includes(failure.type)) Object.assign(lane, { status: 'failed', failure });
     else block(run, failure);
@@ -150,9 +151,20 @@ function block<C, S extends Pace>(run: Run<C, S>, failure: { type: string; reaso
 /** What a leg had kept when it was stopped or failed. Null where the server, not the leg, wrote the details. */
 function keptBefore(error: unknown): LegResult<unknown> | null {
   const cause = error instanceof ActivityFailure ? error.cause : error;
-  const details: unknown =
-    cause instanceof CancelledFailure || cause instanceof ApplicationFailure ? cause.details?.[0] : undefined;
-  return isLegResult(details) ? details : null;
+  const kept = cause instanceof TimeoutFailure ? cause.lastHeartbeatDetails : detailsOf(cause);
+  return isLegResult(kept) ? kept : null;
+}
+
+function detailsOf(cause: unknown): unknown {
+  return cause instanceof CancelledFailure || cause instanceof ApplicationFailure ? cause.details?.[0] : undefined;
+}
+
+/**
+ * A leg's timeouts are tried again without end, but not once it was told to stop: a worker that was killed cannot answer
+ * a pause any more, and the timeout is its answer.
+ */
+function isTimeout(error: unknown): boolean {
+  return error instanceof ActivityFailure && error.cause instanceof TimeoutFailure;
 }
 
 /** The failure that no retry can mend: its type from the contracts' closed lists, and its message. */
