@@ -8,6 +8,8 @@
 /** Reserved address space, not memory: pages come as they are written, and go when the arena shrinks. */
 const bytesMax = 1 << 30;
 const bytesMin = 1 << 20;
+/** Growing costs no copy, so it grows by little: V8 writes zeros over all that an arena shrinks by, used or not. */
+const stepBytes = 1 << 20;
 /** What an arena keeps between batches; a 128 MiB segment's memory goes back at once. */
 const bytesKept = 16 << 20;
 
@@ -21,8 +23,7 @@ export class Arena {
   /** Makes room for so many bytes behind `used`. False if there can be no such room. */
   reserve(count: number): boolean {
     const needed = this.used + count;
-    if (needed > this.bytes.length && needed <= bytesMax)
-      this.resize(Math.min(bytesMax, Math.max(needed, this.bytes.length * 2)));
+    if (needed > this.bytes.length && needed <= bytesMax) this.resize(Math.ceil(needed / stepBytes) * stepBytes);
     return needed <= bytesMax;
   }
 
