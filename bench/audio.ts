@@ -11,7 +11,7 @@ import { showFile, type Cost, type Question } from './audio/peer';
 import { makeShow, warmUpName, type Show } from './audio/show';
 import { summary, table, type Figures } from './audio/report';
 import { measureSync, type SyncCost } from './audio/sync';
-import { startAnsweringChild, type AnsweringChild } from './measure/processes';
+import { startAnsweringChild, stopAll } from './measure/processes';
 import { startTemporal, type Temporal } from './measure/temporal';
 
 const usage = `npm run bench -- audio [-o text|json] [--megabytes 500] [--segment-bytes 20979] [--chunk 500] [--repeat 2]`;
@@ -28,9 +28,8 @@ interface Options {
 async function main(): Promise<void> {
   const options = chosen();
   const dir = mkdtempSync(join(tmpdir(), 'waybill-bench-'));
-  const open: { stop(): Promise<void> }[] = [];
   const close = async (): Promise<void> => {
-    for (const each of open.reverse()) await each.stop();
+    await stopAll();
     rmSync(dir, { recursive: true, force: true });
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -40,11 +39,11 @@ async function main(): Promise<void> {
     makeShow(dir, 1e6, 21_000, warmUpName);
     say(`${show.segments} segments, ${(show.audioBytes / 1e6).toFixed(1)} MB, chunk ${options.chunk}`);
     const temporal = await startTemporal(dir);
-    open.push(temporal);
     const figures: Figures[] = [];
-    for (const encoding of encodings) figures.push(await measure({ show, temporal, dir, options, open, encoding }));
+    for (const encoding of encodings) figures.push(await measure({ show, temporal, dir, options, encoding }));
     const lines = options.output === 'json' ? [JSON.stringify(summary(show, figures))] : table(show, figures);
     process.stdout.write(`${lines.join('\n')}\n`);
+    await temporal.stop();
   } finally {
     await close();
   }
@@ -81,25 +80,22 @@ interface Bench {
   readonly temporal: Temporal;
   readonly dir: string;
   readonly options: Options;
-  /** What is to be stopped if this is interrupted. */
-  readonly open: { stop(): Promise<void> }[];
   readonly encoding: Encoding;
 }
 
 /** The three in turn, each `repeat` times: what else the machine does meanwhile falls on all of them alike. */
-async function measure({ show, temporal, dir, options, open, encoding }: Bench): Promise<Figures> {
+async function measure({ show, temporal, dir, options, encoding }: Bench): Promise<Figures> {
   const { chunk, repeat } = options;
   const feed = startAnsweringChild(peer);
-  open.push(feed);
   const feedUrl = await feed.ask<string>({ serve: { dir: show.dir, encoding } } satisfies Question);
   const figures = { encoding, read: [] as Cost[], insert: [] as Cost[], sync: [] as SyncCost[] };
   for (let round = 1; round <= repeat; round += 1) {
     const inserted = join(dir, `inserted-${encoding}-${round}.sqlite`);
-    figures.read.push(await alone(open, { read: { url: feedUrl, segments: show.segments, chunk } }));
-    figures.insert.push(await alone(open, { insert: { from: showFile(show.dir), to: inserted, chunk } }));
+    figures.read.push(await alone({ read: { url: feedUrl, segments: show.segments, chunk } }));
+    figures.insert.push(await alone({ insert: { from: showFile(show.dir), to: inserted, chunk } }));
     rmSync(inserted);
     const localDir = join(dir, `copy-${encoding}-${round}`);
-    const sync = await measureSync({ temporal, show, feed, feedUrl, localDir, chunk, open });
+    const sync = await measureSync({ temporal, show, feed, feedUrl, localDir, chunk });
     figures.sync.push(sync);
     say(`${encoding} ${round}/${repeat}: ${sync.wallSeconds.toFixed(1)} s, ${sync.cpuSeconds.toFixed(1)} CPU s`);
   }
@@ -107,9 +103,8 @@ async function measure({ show, temporal, dir, options, open, encoding }: Bench):
   return figures;
 }
 
-async function alone(open: { stop(): Promise<void> }[], question: Question): Promise<Cost> {
-  const child: AnsweringChild = startAnsweringChild(peer);
-  open.push(child);
+async function alone(question: Question): Promise<Cost> {
+  const child = startAnsweringChild(peer);
   try {
     return await child.ask<Cost>(question);
   } finally {

@@ -20,7 +20,6 @@ interface Ratios {
   readonly insertRatio: number;
 }
 
-const values = <T>(rounds: readonly T[], of: (round: T) => number): number[] => rounds.map(of);
 const median = (numbers: readonly number[]): number => {
   const sorted = [...numbers].sort((left, right) => left - right);
   const at = (index: number): number => sorted[index] ?? 0;
@@ -30,8 +29,7 @@ const wall = (cost: Cost): number => cost.wallSeconds;
 const cpu = (cost: Cost): number => cost.cpuSeconds;
 
 function ratios(show: Show, { read, insert, sync }: Figures): Ratios {
-  const megabytesPerSecond = (rounds: readonly Cost[]): number =>
-    show.audioBytes / 1e6 / Math.min(...values(rounds, wall));
+  const megabytesPerSecond = (rounds: readonly Cost[]): number => show.audioBytes / 1e6 / Math.min(...rounds.map(wall));
   const [syncRate, readRate, insertRate] = [sync, read, insert].map(megabytesPerSecond) as [number, number, number];
   return {
     syncMbPerSecond: syncRate,
@@ -42,12 +40,12 @@ function ratios(show: Show, { read, insert, sync }: Figures): Ratios {
   };
 }
 
-/** One line of JSON. `readRatio`, `insertRatio` and the rates are those of integers, which real senders send. */
+/** One line of JSON. What names no encoding is that of integers, which real senders send; memory is the worst of all. */
 export function summary(show: Show, all: readonly Figures[]): object {
   const gigabytes = show.audioBytes / 1e9;
   const of = (wanted: Encoding): Figures => all.find(({ encoding }) => encoding === wanted) as Figures;
   const syncs = all.flatMap(({ sync }) => sync);
-  const cpuPerGb = (rounds: readonly Cost[]): number => rounded(Math.min(...values(rounds, cpu)) / gigabytes);
+  const cpuPerGb = (rounds: readonly Cost[]): number => rounded(Math.min(...rounds.map(cpu)) / gigabytes);
   const integers = ratios(show, of('integers'));
   const base64 = ratios(show, of('base64'));
   return {
@@ -59,12 +57,13 @@ export function summary(show: Show, all: readonly Figures[]): object {
     readRatioBase64: rounded(base64.readRatio),
     insertRatioBase64: rounded(base64.insertRatio),
     syncMbPerSecondBase64: rounded(base64.syncMbPerSecond),
-    // The worst of the best: each encoding's quietest round.
-    temporalShare: rounded(Math.max(...all.map(({ sync }) => Math.min(...values(sync, temporalShareOf)))), 4),
-    rssMiB: Math.max(...values(syncs, ({ peakMiB }) => peakMiB)),
-    idleMiB: Math.max(...values(syncs, ({ idleMiB }) => idleMiB)),
-    senderCpuSecondsPerGbIntegers: rounded(Math.min(...values(of('integers').sync, senderCpu)) / gigabytes),
-    senderCpuSecondsPerGbBase64: rounded(Math.min(...values(of('base64').sync, senderCpu)) / gigabytes),
+    // Nearly a constant, some 40 ms a run: the faster the sync, the larger its share.
+    temporalShare: rounded(Math.min(...of('integers').sync.map(temporalShareOf)), 4),
+    temporalShareBase64: rounded(Math.min(...of('base64').sync.map(temporalShareOf)), 4),
+    rssMiB: Math.max(...syncs.map(({ peakMiB }) => peakMiB)),
+    idleMiB: Math.max(...syncs.map(({ idleMiB }) => idleMiB)),
+    senderCpuSecondsPerGbIntegers: rounded(Math.min(...of('integers').sync.map(senderCpu)) / gigabytes),
+    senderCpuSecondsPerGbBase64: rounded(Math.min(...of('base64').sync.map(senderCpu)) / gigabytes),
   };
 }
 
@@ -85,22 +84,22 @@ function section(show: Show, figures: Figures): string[] {
   const spread = (numbers: readonly number[], digits = 1): string =>
     `min ${Math.min(...numbers).toFixed(digits)}, median ${median(numbers).toFixed(digits)}`;
   const line = (what: string, rounds: readonly Cost[]): string => {
-    const rate = values(rounds, (cost) => show.audioBytes / 1e6 / cost.wallSeconds);
-    const perGb = values(rounds, (cost) => cost.cpuSeconds / gigabytes);
+    const rate = rounds.map((cost) => show.audioBytes / 1e6 / cost.wallSeconds);
+    const perGb = rounds.map((cost) => cost.cpuSeconds / gigabytes);
     const best = `max ${Math.max(...rate).toFixed(1)}, median ${median(rate).toFixed(1)}`;
     return `  ${what.padEnd(28)} ${best} MB/s; CPU s a GB: ${spread(perGb)}`;
   };
-  const share = values(sync, (cost) => cost.temporalShare * 100);
+  const share = sync.map((cost) => cost.temporalShare * 100);
   return [
     `audio_data as ${encoding}, ${show.segments} segments, ${(show.audioBytes / 1e6).toFixed(1)} MB of audio`,
     line('sync (receiving worker)', sync),
     line('read to nowhere', read),
     line('insert alone', insert),
     `  sync at ${syncMbPerSecond.toFixed(1)} MB/s is ${readRatio.toFixed(2)} of reading, ${insertRatio.toFixed(2)} of inserting`,
-    `  sender's CPU s a GB: ${spread(values(sync, (cost) => cost.senderCpuSeconds / gigabytes))}`,
+    `  sender's CPU s a GB: ${spread(sync.map((cost) => cost.senderCpuSeconds / gigabytes))}`,
     `  Temporal's share of the time: ${spread(share, 2)} %`,
-    `  worker's memory: at most ${Math.max(...values(sync, ({ peakMiB }) => peakMiB))} MiB, ${spread(
-      values(sync, ({ idleMiB }) => idleMiB),
+    `  worker's memory: at most ${Math.max(...sync.map(({ peakMiB }) => peakMiB))} MiB, ${spread(
+      sync.map(({ idleMiB }) => idleMiB),
       0,
     )} before it began`,
   ];

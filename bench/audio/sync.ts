@@ -29,8 +29,6 @@ export interface SyncSetting {
   readonly feedUrl: string;
   readonly localDir: string;
   readonly chunk: number;
-  /** What is to be stopped if this is interrupted. */
-  readonly open: { stop(): Promise<void> }[];
 }
 
 const host = 'bench';
@@ -40,7 +38,6 @@ const worker = join(__dirname, '..', '..', 'workers', 'main.js');
 export async function measureSync(setting: SyncSetting): Promise<SyncCost> {
   const { temporal, show, feed, localDir } = setting;
   const child = await startWorker(temporal.address);
-  setting.open.push(child);
   try {
     await (await startRun(temporal.client, setting, warmUpName)).result();
     const idleMiB = memoryOf(child.pid).rssMiB;

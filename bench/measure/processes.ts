@@ -37,9 +37,10 @@ export interface AnsweringChild extends Child {
 /** Runs a file of dist/ by this very Node, with IPC. It should end when the channel does. */
 export function startAnsweringChild(file: string, args: readonly string[] = []): AnsweringChild {
   const process_ = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = childOf(process_);
   const gone = endOf(process_, file);
   return {
-    ...childOf(process_),
+    ...child,
     ask: async <Answer>(question: unknown): Promise<Answer> => {
       process_.send(question as object);
       const [answer] = (await Promise.race([once(process_, 'message'), gone])) as [Answer];
@@ -55,6 +56,7 @@ export async function startUntil(
   env: NodeJS.ProcessEnv,
 ): Promise<Child> {
   const process_ = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = childOf(process_);
   let words = '';
   const seen = new Promise<void>((resolve) => {
     process_.stderr.on('data', (chunk: Buffer) => {
@@ -63,11 +65,20 @@ export async function startUntil(
     });
   });
   await Promise.race([seen, endOf(process_, `${command} ${args.join(' ')}`, () => words)]);
-  return childOf(process_);
+  return child;
+}
+
+/** Every child there is, from its first moment on. */
+const running = new Set<Child>();
+
+/** For a benchmark's end, whatever its reason. */
+export async function stopAll(): Promise<void> {
+  // The youngest first: a worker's last word goes to a server that still listens.
+  for (const child of [...running].reverse()) await child.stop();
 }
 
 export function childOf(process_: ChildProcess): Child {
-  return {
+  const child: Child = {
     pid: process_.pid ?? 0,
     stop: async () => {
       if (process_.exitCode !== null || process_.signalCode !== null) return;
@@ -78,6 +89,9 @@ export function childOf(process_: ChildProcess): Child {
       clearTimeout(timer);
     },
   };
+  running.add(child);
+  process_.once('exit', () => running.delete(child));
+  return child;
 }
 
 /** Rejects when the child ends: whoever waits for something of it would otherwise wait for ever. */

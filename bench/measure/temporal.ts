@@ -25,6 +25,7 @@ export async function startTemporal(dir: string): Promise<Temporal> {
     ...['--db-filename', join(dir, 'temporal.db')],
     ...['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL'],
     ...['SyncJob', 'SyncState'].flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
+    ...['--dynamic-config-value', 'history.transferProcessorMaxPollRPS=1000'],
   ];
   const server = spawn(program, args, { stdio: 'ignore' });
   const child = childOf(server);
