@@ -33,7 +33,10 @@ async function main(): Promise<void> {
     rmSync(dir, { recursive: true, force: true });
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => void close().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143)));
+    process.once(signal, () => {
+      process.exitCode = signal === 'SIGINT' ? 130 : 143;
+      void close().finally(() => process.exit());
+    });
   try {
     const show = makeShow(dir, options.megabytes * 1e6, options.segmentBytes);
     makeShow(dir, 1e6, 21_000, warmUpName);
@@ -113,6 +116,8 @@ async function alone(question: Question): Promise<Cost> {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`bench audio: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  // Interrupted: that the children are gone is no news.
+  if (process.exitCode === undefined)
+    process.stderr.write(`bench audio: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(process.exitCode ?? 1);
 });
