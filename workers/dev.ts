@@ -87,10 +87,11 @@ async function listening(port: number): Promise<void> {
   for (;;) {
     const open = await new Promise<boolean>((resolve) => {
       const socket = connect(port, '127.0.0.1');
-      socket.once('connect', () => resolve(true));
       socket.once('error', () => resolve(false));
-      socket.once('close', () => socket.destroy());
-      socket.once('connect', () => socket.end());
+      socket.once('connect', () => {
+        socket.destroy();
+        resolve(true);
+      });
     });
     if (open) return;
     if (performance.now() > until)

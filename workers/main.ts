@@ -6,15 +6,12 @@ async function main(): Promise<void> {
   await runWorker(loadConfig());
 }
 
+/** By error name, as the command has them: configuration, unreachable. */
+const exitCodes: Readonly<Record<string, number>> = { ConfigError: 3, UnreachableTemporal: 4 };
+
 main().catch((error: unknown) => {
-  const known = error instanceof Error && ['ConfigError', 'UnreachableTemporal'].includes(error.name);
-  process.stderr.write(
-    `waybill worker: ${known ? error.message : String(error instanceof Error ? error.stack : error)}\n`,
-  );
-  process.exitCode =
-    error instanceof Error && error.name === 'ConfigError'
-      ? 3
-      : error instanceof Error && error.name === 'UnreachableTemporal'
-        ? 4
-        : 1;
+  const code = error instanceof Error ? exitCodes[error.name] : undefined;
+  const text = error instanceof Error ? (code === undefined ? error.stack : error.message) : error;
+  process.stderr.write(`waybill worker: ${String(text)}\n`);
+  process.exitCode = code ?? 1;
 });

@@ -1,7 +1,7 @@
 /** Logs and metrics of a worker process: pino lines that name job, run and leg; Prometheus text from the SDK's own meter. */
-import { createServer } from 'node:net';
 import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry } from '@temporalio/worker';
 import pino from 'pino';
+import { freePort } from './free-port';
 
 export interface WorkerRuntime {
   readonly log: pino.Logger;
@@ -62,16 +62,4 @@ function jobOf(workflowId: unknown, taskQueue: unknown): unknown {
 
 function pinoLevel(level: LogEntry['level']): 'trace' | 'debug' | 'info' | 'warn' | 'error' {
   return level.toLowerCase() as 'trace' | 'debug' | 'info' | 'warn' | 'error';
-}
-
-/** A port that was free a moment ago. The SDK's exporter cannot be asked for port 0. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }

@@ -1,9 +1,9 @@
 /** A Temporal development server of the benchmark's own, on a file, and a client of it. */
 import { spawn } from 'node:child_process';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
+import { freePort } from '../../workers/free-port';
 import { childOf, endOf } from './processes';
 
 const startMsMax = 30_000;
@@ -55,14 +55,4 @@ async function connected(address: string): Promise<Connection> {
       await sleep(100);
     }
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -14,7 +14,8 @@ import { startFront, type Front } from '../support/front';
 import { senderProcess, workerProcess, type NodeProcess } from '../support/processes';
 import { makeRecording } from '../support/recordings';
 import { showContent } from '../support/show-rows';
-import { createJob, eventually, freePort, startTemporal, triggerRun, type TemporalServer } from '../support/temporal';
+import { freePort } from '../../workers/free-port';
+import { createJob, eventually, startTemporal, triggerRun, type TemporalServer } from '../support/temporal';
 
 const rounds = Number(process.env['WAYBILL_CHAOS_ROUNDS'] ?? 12);
 const seed = Number(process.env['WAYBILL_CHAOS_SEED'] ?? Date.now() % 1_000_000);

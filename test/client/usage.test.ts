@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newFolder, removeFolders } from '../support/folders';
-import { freePort } from '../support/temporal';
+import { freePort } from '../../workers/free-port';
 import { run } from './command';
 
 afterAll(removeFolders);

@@ -1,7 +1,6 @@
 /** A real Temporal server of a test file's own, which can be killed and started again, and workers on it. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import {
   Client,
@@ -11,6 +10,7 @@ import {
   type WorkflowHandle,
 } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { freePort } from '../../workers/free-port';
 import { newFolder } from './folders';
 
 export const temporalPath = (): string => {
@@ -20,16 +20,6 @@ export const temporalPath = (): string => {
     .toString()
     .trim();
 };
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 export interface TemporalServer {
   readonly address: string;
