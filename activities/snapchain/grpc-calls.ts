@@ -157,8 +157,6 @@ async function* messagesOf(
 ): AsyncGenerator<Answer> {
   const cancel = (): void => call.cancel();
   signal?.addEventListener('abort', cancel, { once: true });
-  // Cancelling a stream that nobody iterates any more makes it say so, and an error nobody hears ends the process.
-  call.on('error', () => undefined);
   try {
     for await (const bytes of call as AsyncIterable<Buffer>) yield { node: node.address, bytes };
   } catch (error) {

@@ -95,5 +95,5 @@ function isOf(key: Extract<TrieKey, { kind: 'message' }>, { fid, type, hash, bod
 
 function agreed<T>(isSame: boolean, record: T, leaf: Leaf, where: string): T {
   if (isSame) return record;
-  throw new RecordRefused(`${where}: trie key ${leaf.trieKey.toString('hex')}: the record there is another's`);
+  throw new RecordRefused(`${where}: trie key ${leaf.trieKey.toString('hex')}: the record there is another’s`);
 }

@@ -68,9 +68,22 @@ export class Model {
 
   /** A leaf of a snapshot. Other shards' copies are not this shard's to tell. */
   scan(entry: Entry, shard: number, height: number): void {
-    if (entry.kind === 'message') this.#put(entry.message, shard, snapshotVersion(height));
+    if (entry.kind === 'message') this.scanMessage(entry.message, shard, height);
     else if (entry.kind === 'fname') this.#name(entry.proof);
     else this.#chain(entry.event, shard);
+  }
+
+  /** The messages that a snapshot taken now would hold of a shard's own fids. */
+  live(shard: number): Message[] {
+    const own = [...this.#rows].filter(([fid]) => homeShardOf(fid, this.numShards) === shard);
+    return own
+      .flatMap(([, rows]) => [...rows.values()].filter(({ state }) => state !== dead))
+      .map(({ message }) => message);
+  }
+
+  /** The same as `scan`, of a message alone. */
+  scanMessage(message: Message, shard: number, height: number): void {
+    this.#put(message, shard, snapshotVersion(height));
   }
 
   apply(event: HubEvent, shard: number, id: number): void {

@@ -165,4 +165,33 @@ describe('the live set', () => {
       { numRuns: 40, seed },
     );
   });
+
+  it('comes from a snapshot of any height, scanned late, and the events from there on', () => {
+    const logs = new Map(shards.map((shard) => [shard, eventsOf(shard)]));
+    const tips = shards.map((shard) => logs.get(shard)?.at(-1)?.head.blockNumber ?? 0);
+    const cut = fc.record({
+      height: fc.integer({ min: 1, max: Math.min(...tips) }),
+      before: fc.double({ min: 0, max: 1, noNaN: true }),
+    });
+    const { messages, sha256, byType } = expected;
+    fc.assert(
+      fc.property(cut, ({ height, before }) => {
+        const model = new Model(2);
+        for (const [shard, log] of logs) {
+          const then = new Model(2);
+          const from = log.findIndex(({ head }) => head.blockNumber > height);
+          const past = from === -1 ? log : log.slice(0, from);
+          for (const { head, event } of past) then.apply(event, shard, head.id);
+          // The tail begins at the snapshot's own block; part of it is there before the scan is.
+          const tail = log.filter(({ head }) => head.blockNumber >= height);
+          const early = Math.floor(tail.length * before);
+          for (const { head, event } of tail.slice(0, early)) model.apply(event, shard, head.id);
+          for (const message of then.live(shard)) model.scanMessage(message, shard, height);
+          for (const { head, event } of tail.slice(early)) model.apply(event, shard, head.id);
+        }
+        expect(model.outcome()).toMatchObject({ messages, sha256, byType });
+      }),
+      { numRuns: 100, seed },
+    );
+  });
 });
