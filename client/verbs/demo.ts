@@ -106,6 +106,7 @@ function configOf(flags: Partial<Record<OptionKey, unknown>>): Config {
     flags: {
       'worker.listen': '',
       'worker.log_level': 'warn',
+      'worker.jobs': ['audio'],
       'audio.shows': [],
       'audio.use_credentials': '',
       'audio.serve.token': '',

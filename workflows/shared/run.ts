@@ -5,7 +5,15 @@ import { addCounts, type Counts, type LegResult, type Pace } from '../../activit
 import { currentDetails } from './details';
 import type { LegJob } from './leg-loop';
 import { syncJobAttribute, syncStateAttribute } from './names';
-import { parkedKey, type LaneState, type RunInput, type RunPhase, type RunResult, type RunState } from './run-state';
+import {
+  isDue,
+  parkedKey,
+  type LaneState,
+  type RunInput,
+  type RunPhase,
+  type RunResult,
+  type RunState,
+} from './run-state';
 
 const syncJob = defineSearchAttributeKey(syncJobAttribute, SearchAttributeType.KEYWORD);
 const syncState = defineSearchAttributeKey(syncStateAttribute, SearchAttributeType.KEYWORD);
@@ -69,8 +77,8 @@ function firstState<C, S extends Pace>(job: LegJob<C, S>, settings: S): RunState
     settings,
     lanes,
     parked,
-    // A run is the backoff of what the last one parked: it is tried once more.
-    retrying: parked.map(parkedKey),
+    // A run is the backoff of what the last one parked, unless it has one of its own.
+    retrying: parked.filter((item) => isDue(item, Date.now())).map(parkedKey),
     lifetime: last?.lifetime ?? {},
     legCount: 0,
     startedAt: new Date().toISOString(),
