@@ -114,11 +114,11 @@ const isOnItsWay = (status: BlobStatus | undefined): boolean => status !== 'reso
 /** Those that cannot be read, though the chain says they can. */
 async function untilReadable(
   network: RecallNetwork,
-  { bucket }: ConfirmInput,
+  { bucket, settings }: ConfirmInput,
   resolved: readonly Added[],
   { signal, at }: Watch,
 ): Promise<FailedObject[]> {
-  const until = performance.now() + readableMsMax;
+  const until = performance.now() + Math.min(readableMsMax, settings.resolveSeconds * 1000);
   const outcomes = await inParallel(resolved, { limit: questionsAtOnce, signal }, async ({ id, key, size }) => {
     for (;;) {
       at();

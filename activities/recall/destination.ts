@@ -65,11 +65,8 @@ export interface Ledger {
   estimate(call: { from: string; to: string; data: Hex }, signal: AbortSignal): Promise<bigint>;
 }
 
-export interface RecallNetwork {
-  readonly ledger: Ledger;
-  readonly chainId: number;
-  /** Throws NetworkRefused if another chain answers at this address. Asked once. */
-  check(signal: AbortSignal): Promise<void>;
+/** What the chain has on record. */
+export interface ChainReads {
   /** Latest block, and what a transaction should offer now: a multiple of the base fee, which costs nothing until needed. */
   tip(signal: AbortSignal): Promise<{ block: number; maxFeePerGas: bigint; maxPriorityFeePerGas: bigint }>;
   /** The bucket that `owner` made under `name`; null if there is none. The oldest, should there be two. */
@@ -81,17 +78,26 @@ export interface RecallNetwork {
   capacityFree(signal: AbortSignal): Promise<number>;
   /** By key, in order; null where there is nothing live and resolved. Batched: a hundred keys cost one request. */
   objects(bucket: string, keys: readonly string[], signal: AbortSignal): Promise<(ChainObject | null)[]>;
+  /** In order. */
   blobs(hashes: readonly string[], signal: AbortSignal): Promise<BlobStatus[]>;
   /**
    * Keys under which objects of these ids (the key's last part) were added within the last `epochs`: what a key was when its
-   * row was first seen. Reads the bucket's ObjectAdded events.
+   * row was first seen; the newest, should there be several. Reads the bucket's ObjectAdded events.
    */
   keysOf(bucket: string, ids: readonly string[], epochs: number, signal: AbortSignal): Promise<Map<string, string>>;
+}
+
+export interface RecallNetwork extends ChainReads {
+  readonly ledger: Ledger;
+  readonly chainId: number;
+  /** Throws NetworkRefused if another chain answers at this address. Asked once. */
+  check(signal: AbortSignal): Promise<void>;
   /** The node that takes our uploads: 32 bytes. Kept for a minute. */
   node(signal: AbortSignal): Promise<Hex>;
   /**
-   * Streams one object up. Throws RecordRefused for what the API says of this object (too large, malformed), plain errors
-   * for the world's. Uploading the same bytes twice gives the same hashes and costs nothing.
+   * Streams one object up. Throws RecordRefused for what the API says of this object (too large, malformed) and for bytes
+   * that are fewer or more than `size`, NetworkRefused where there is no such API, plain errors for the world's. Uploading
+   * the same bytes twice gives the same hashes and costs nothing.
    */
   upload(size: number, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Uploaded>;
   /** Size by HEAD; null if it cannot be read (missing, or not resolved yet). */

@@ -2,6 +2,7 @@
  * One JSON document there and one back, over one host's kept-alive connections. Asking twice must be harmless for whoever uses
  * it: a kept connection that the other side has closed meanwhile is asked once more on another.
  */
+import { setMaxListeners } from 'node:events';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { codeOf } from '../shared/failures';
@@ -44,6 +45,8 @@ export function createPoster(url: string): Poster {
 
   const postOnce = (body: string, signal: AbortSignal): Promise<string> =>
     new Promise((resolve, reject) => {
+      // Requests of an activity share its signal: more than ten at once are no leak.
+      setMaxListeners(0, signal);
       const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
       const request = send(target, { method: 'POST', agent, headers, signal, timeout: silenceMsMax }, (response) => {
         const chunks: Buffer[] = [];

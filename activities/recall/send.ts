@@ -81,17 +81,19 @@ interface Stretch {
 
 /**
  * Offsets of used nonces whose transaction is not ours. Ours are known by their hashes; but a node that was restarted may hold a
- * transaction and not know its hash, so one that is not mined yet is waited for.
+ * transaction and not know its hash, or count one that it has lost: so what is not mined is sent once more, and waited for.
  */
 async function othersOf(ledger: Ledger, wallet: Wallet, row: Row, { from, to, watch }: Stretch): Promise<number[]> {
   const { signal } = watch;
-  let unknown: { offset: number; hash: Hex }[] = [];
+  let unknown: { offset: number; signed: Hex; hash: Hex }[] = [];
   for (let offset = from; offset < to; offset += 1) {
-    unknown.push({ offset, hash: keccak256(await wallet.sign(row.at(offset))) });
+    const signed = await wallet.sign(row.at(offset));
+    unknown.push({ offset, signed, hash: keccak256(signed) });
     watch.at({ lookingUp: row.first + offset });
     await turn();
   }
   const until = performance.now() + unknownMsMax;
+  let sentAgain = false;
   for (let looks = 0; unknown.length > 0; await sleep(lookEveryMs, undefined, { signal })) {
     // The nonce first: what it counts is mined, and by then known.
     const mined = await ledger.nonce(wallet.address, 'latest', signal);
@@ -106,9 +108,16 @@ async function othersOf(ledger: Ledger, wallet: Wallet, row: Row, { from, to, wa
       throw new Error(
         `${wallet.address}: the node has accepted ${waiting.length} transactions before ${row.first + to}, does not know ours by their hashes, and does not mine them`,
       );
+    if (!sentAgain) for (const { signed } of waiting) await ledger.send(signed, signal).catch(ignoreRefusal);
+    sentAgain = true;
     watch.at();
   }
   return [];
+}
+
+/** What a node says of a nonce that is used tells nothing of who used it. */
+function ignoreRefusal(error: unknown): void {
+  if (!(error instanceof RpcError)) throw error;
 }
 
 /** The nonce that the chain asks for, out of its refusal. Throws every other refusal. */

@@ -1,14 +1,14 @@
 /** The job as a whole, on real servers: what it brings, in every mode; what a second run does. */
-import { expectComplete, startRecallCase, type RecallCase } from '../support/recall-case';
+import { expectComplete, startRecallJob, type RecallJob } from '../support/recall-job';
 import { removeFolders } from '../support/folders';
 import type { DataColumn } from '../support/object-index';
 
 afterAll(removeFolders);
 
 describe.each<DataColumn>(['BYTEA', 'TEXT', 's3'])('objects in %s', (column) => {
-  let job: RecallCase;
+  let job: RecallJob;
   beforeAll(async () => {
-    job = await startRecallCase({ column });
+    job = await startRecallJob({ column });
   });
   afterAll(() => job.end());
 

@@ -218,6 +218,10 @@ contract Blobs {
         }
     }
 
+    function plant(bytes32[] calldata hashes, uint64[] calldata sizes) external {
+        for (uint256 i = 0; i < hashes.length; i++) blobs[hashes[i]] = Stored(sizes[i], 3, address(0), 0);
+    }
+
     function setAccount(address who, uint128 free, uint64 maxTtl) external {
         balances[who].free = free;
         balances[who].maxTtl = maxTtl;
@@ -358,6 +362,16 @@ contract Bucket {
     /// Of the emulation: what lies under a key, resolved or not, and how often it was put there.
     function inspect(string memory key) external view returns (Stored memory) {
         return objects[keccak256(bytes(key))];
+    }
+
+    /// Of the emulation: objects that are there, resolved, without anybody's transaction for each.
+    function plant(string[] memory newKeys, bytes32[] memory hashes, uint64[] memory sizes, KeyValue[][] memory metadata) external {
+        for (uint256 i = 0; i < newKeys.length; i++) {
+            objects[keccak256(bytes(newKeys[i]))] =
+                Stored(hashes[i], hashes[i], sizes[i], uint64(block.number) + 86400, 1, abi.encode(metadata[i]));
+            keys.push(newKeys[i]);
+        }
+        BLOBS.plant(hashes, sizes);
     }
 
     function keyCount() external view returns (uint256) {
