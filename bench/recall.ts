@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { stopAll } from './measure/processes';
+import { cpuSecondsOf, stopAll } from './measure/processes';
 import { startTemporal } from './measure/temporal';
 import { laneAlone, oneAtATime } from './recall/baselines';
 import { measureLarge } from './recall/large';
@@ -110,11 +110,16 @@ async function measure(dir: string, options: Options): Promise<Record<string, nu
   say(`the lane alone: ${before.toFixed(0)} objects/s`);
   await table.client.query(`TRUNCATE ${table.name}`);
   await fill(table, objects, bytes);
+  const peersBefore = peer.pids.map(cpuSecondsOf);
   const sync = await measureRun(temporal.client, worker, {});
+  const peers = peer.pids.map((pid, index) => cpuSecondsOf(pid) - (peersBefore[index] ?? 0));
   checkAll(sync, objects);
   const perSecond = objects / sync.seconds;
   say(
     `${objects} objects in ${sync.seconds.toFixed(1)} s: ${perSecond.toFixed(0)} objects/s, ${((sync.cpuSeconds / objects) * 1000).toFixed(1)} CPU ms each`,
+  );
+  say(
+    `the network meanwhile, CPU ms an object: ${peers.map((seconds) => ((seconds / objects) * 1000).toFixed(1)).join(', ')} (front, object API, chain)`,
   );
   const after = await laneAlone(peer, bucket, 1500);
   say(`the lane alone, again: ${after.toFixed(0)} objects/s`);

@@ -3,6 +3,7 @@
  * itself is not asked for: it is on the chain, in its transactions.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isPermanent } from '../shared/failures';
 import type { RecallDeps } from './activities';
 import type { BlobStatus, MinedTransaction, RecallNetwork } from './destination';
 import { decodeAddObject } from './facade';
@@ -122,9 +123,14 @@ async function untilReadable(
   const outcomes = await inParallel(resolved, { limit: questionsAtOnce, signal }, async ({ id, key, size }) => {
     for (;;) {
       at();
-      const found = await network.readable(bucket, key, signal);
+      const isOver = performance.now() > until;
+      const found = await network.readable(bucket, key, signal).catch((error: unknown) => {
+        // One answer in hundreds is no reason to begin again with all of them.
+        if (isOver || signal.aborted || isPermanent(error)) throw error;
+        return null;
+      });
       if (found?.size === size) return null;
-      if (performance.now() > until) {
+      if (isOver) {
         const reason =
           found === null ? 'resolved, but not to be read' : `${size} bytes were sent, ${found.size} are there`;
         return { id, fate: 'again', reason } as const;

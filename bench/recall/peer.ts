@@ -12,13 +12,15 @@ export interface Peer {
   readonly objectApiUrl: string;
   readonly anvilUrl: string;
   readonly networksToml: string;
+  /** Front of the chain, object API, chain. */
+  readonly pids: readonly number[];
 }
 
 const program = join(__dirname, '..', '..', 'test', 'peers', 'recall', 'main.js');
 
 export async function startPeer(options: { readonly blockSeconds: number }): Promise<Peer> {
   const process_ = spawn(process.execPath, [program, JSON.stringify({ wallets: 4, resolveMs: 300, ...options })], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
   const child = childOf(process_);
   const lines = createInterface({ input: process_.stdout });

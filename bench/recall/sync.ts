@@ -28,6 +28,8 @@ export async function startWorker(
   writeFileSync(networks, peer.networksToml);
   return await startUntil('"RUNNING"', [process.execPath, program], {
     ...process.env,
+    // As deploy/Dockerfile has it.
+    MALLOC_ARENA_MAX: '2',
     TEMPORAL_ADDRESS: temporal.address,
     WAYBILL_WORKER_JOBS: 'recall',
     WAYBILL_WORKER_LISTEN: '',

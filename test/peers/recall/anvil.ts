@@ -45,38 +45,48 @@ export async function startAnvil({ chainId, blockSeconds }: { chainId: number; b
     '--order',
     'fifo',
   );
-  args.push('--code-size-limit', '100000');
+  // A state for each block would be a gigabyte after some minutes; why a transaction failed is asked within a few blocks.
+  args.push('--code-size-limit', '100000', '--prune-history', '64');
   if (blockSeconds > 0) args.push('--block-time', String(blockSeconds), '--mixed-mining');
   const child = spawn(anvilPath(), blockSeconds > 0 ? args.filter((arg) => arg !== '--mixed-mining') : args, {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  const url = `http://127.0.0.1:${port}`;
-  const agent = new Agent({ keepAlive: true, maxSockets: 32 });
-  const forward = (body: string): Promise<string> => post(port, agent, body);
-  const call = async <R>(method: string, ...params: unknown[]): Promise<R> => {
-    const answer = JSON.parse(await forward(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))) as Answer<R>;
-    if (answer.error !== undefined) throw Object.assign(new Error(answer.error.message), answer.error);
-    return answer.result as R;
-  };
+  const anvil = connectAnvil(`http://127.0.0.1:${port}`, child.pid ?? 0);
+  const { call } = anvil;
   await untilReady(child, call, () => said);
   await Promise.all([
     call('anvil_setCode', machineAddress, contracts.Machine.deployedBytecode),
     call('anvil_setCode', blobsAddress, contracts.Blobs.deployedBytecode),
   ]);
   return {
-    url,
-    pid: child.pid ?? 0,
-    call,
-    forward,
+    ...anvil,
     stop: async () => {
-      agent.destroy();
+      await anvil.stop();
       if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGKILL');
       await gone;
     },
+  };
+}
+
+/** One that runs already; it is not stopped by `stop`. */
+export function connectAnvil(url: string, pid = 0): Anvil {
+  const agent = new Agent({ keepAlive: true, maxSockets: 32 });
+  const port = Number(new URL(url).port);
+  const forward = (body: string): Promise<string> => post(port, agent, body);
+  return {
+    url,
+    pid,
+    forward,
+    call: async <R>(method: string, ...params: unknown[]): Promise<R> => {
+      const answer = JSON.parse(await forward(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))) as Answer<R>;
+      if (answer.error !== undefined) throw Object.assign(new Error(answer.error.message), answer.error);
+      return answer.result as R;
+    },
+    stop: async () => agent.destroy(),
   };
 }
 

@@ -20,6 +20,8 @@ export interface NetworkOptions {
   /** Wallets with tokens and credit. Default 2. */
   readonly wallets?: number;
   readonly seed?: number;
+  /** Blobs are resolved by the object API of another process. */
+  readonly elsewhere?: boolean;
 }
 
 export interface PeerWallet {
@@ -90,16 +92,7 @@ export async function startRecallNetwork(options: NetworkOptions = {}): Promise<
       data: await anvil.call<Hex>('eth_call', { to, data }, 'latest'),
     }) as R;
   };
-  const operate = async (functionName: string, args: readonly unknown[]): Promise<void> => {
-    const data = encodeFunctionData({ abi: abis.blobs, functionName, args });
-    const hash = await anvil.call<Hex>('eth_sendTransaction', {
-      from: operator,
-      to: blobsAddress,
-      data,
-      gas: '0x10000000',
-    });
-    while ((await anvil.call('eth_getTransactionReceipt', hash)) === null) await sleep(20);
-  };
+  const operate = operatorOf(anvil);
   await anvil.call('anvil_impersonateAccount', operator);
   await anvil.call('anvil_setBalance', operator, `0x${(10n ** 24n).toString(16)}`);
   const wallets = Array.from({ length: count }, (_, index) => {
@@ -116,18 +109,7 @@ export async function startRecallNetwork(options: NetworkOptions = {}): Promise<
   for (const { address } of wallets) await setCredit(address, firstCredit);
 
   const rpc = await startRpcFront(anvil, faults);
-  const objects = await startObjectFront(faults, async (bucket, key) => {
-    const found = await view<{ blobHash: string; metadata: { key: string; value: string }[] }>(
-      bucket,
-      abis.bucket,
-      'getObject',
-      [key],
-    ).catch(() => null);
-    if (found === null || /^0x0+$/.test(found.blobHash)) return null;
-    const contentType = found.metadata.find((each) => each.key === 'content-type')?.value ?? null;
-    return { blobHash: found.blobHash, contentType };
-  });
-  const resolver = startResolver(anvil, objects, faults, { resolveMs, operate });
+  const { objects, end } = await startObjects(anvil, faults, options.elsewhere === true ? Infinity : resolveMs);
 
   return {
     chainId,
@@ -205,12 +187,56 @@ export async function startRecallNetwork(options: NetworkOptions = {}): Promise<
       return mined.sort((left, right) => left.nonce - right.nonce);
     },
     stop: async () => {
-      await resolver.stop();
+      await end();
       await rpc.end();
-      await objects.end();
       await anvil.stop();
     },
   };
+}
+
+export type Operate = (functionName: string, args: readonly unknown[]) => Promise<void>;
+
+/** What the network does by itself, or its operator. */
+function operatorOf(anvil: Anvil): Operate {
+  return async (functionName, args) => {
+    const data = encodeFunctionData({ abi: abis.blobs, functionName, args });
+    const transaction = { from: operator, to: blobsAddress, data, gas: '0x10000000' };
+    const hash = await anvil.call<Hex>('eth_sendTransaction', transaction);
+    while ((await anvil.call('eth_getTransactionReceipt', hash)) === null) await sleep(20);
+  };
+}
+
+/** The object API and the resolving of what it has. */
+export async function startObjects(
+  anvil: Anvil,
+  faults: Faults,
+  resolveMs: number,
+): Promise<{ objects: ObjectFront; end(): Promise<void> }> {
+  const objects = await startObjectFront(faults, async (bucket, key) => {
+    const data = encodeFunctionData({ abi: abis.bucket, functionName: 'getObject', args: [key] });
+    const found = await anvil.call<Hex>('eth_call', { to: bucket, data }, 'latest').catch(() => '0x');
+    return servedObject(Buffer.from(found.slice(2), 'hex'));
+  });
+  const resolver = Number.isFinite(resolveMs)
+    ? startResolver(anvil, objects, faults, { resolveMs, operate: operatorOf(anvil) })
+    : { stop: async () => undefined };
+  return {
+    objects,
+    end: async () => {
+      await resolver.stop();
+      await objects.end();
+    },
+  };
+}
+
+/** Out of getObject's bytes, at their fixed places: decoding the whole of it for each HEAD would take the chain's front its time. */
+function servedObject(result: Buffer): { blobHash: string; contentType: string | null } | null {
+  const blobHash = result.subarray(32, 64);
+  if (blobHash.length < 32 || blobHash.every((byte) => byte === 0)) return null;
+  const key = result.indexOf('content-type\0');
+  const length = key < 0 ? 0 : result.readUInt32BE(key + 60);
+  const contentType = key < 0 ? null : result.subarray(key + 64, key + 64 + length).toString();
+  return { blobHash: `0x${blobHash.toString('hex')}`, contentType };
 }
 
 /** Validators, in short: a blob whose bytes are here is resolved after a while, one whose are not fails. */
@@ -218,7 +244,7 @@ function startResolver(
   anvil: Anvil,
   objects: ObjectFront,
   faults: Faults,
-  { resolveMs, operate }: { resolveMs: number; operate: (name: string, args: readonly unknown[]) => Promise<void> },
+  { resolveMs, operate }: { resolveMs: number; operate: Operate },
 ): { stop(): Promise<void> } {
   const topic = toEventSelector('BlobPending(address,bytes32,bytes32)');
   const waiting = new Map<Hex, number>();

@@ -54,6 +54,13 @@ export async function startRpcFront(anvil: Anvil, faults: Faults): Promise<RpcFr
     return checkState.get(sender) as number;
   };
 
+  /** Every block sets it anew, from what is mined and what the mempool still has in an unbroken row. */
+  const rechecked = async (sender: string): Promise<number> => {
+    const nonce = Number(await anvil.call<string>('eth_getTransactionCount', sender, 'pending'));
+    checkState.set(sender, nonce);
+    return nonce;
+  };
+
   const submit = async (raw: Hex): Promise<Hex> => {
     const hash = keccak256(raw);
     const { nonce = 0 } = parseTransaction(raw);
@@ -61,15 +68,17 @@ export async function startRpcFront(anvil: Anvil, faults: Faults): Promise<RpcFr
       senders.get(hash) ??
       (await recoverTransactionAddress({ serializedTransaction: raw as TransactionSerialized })).toLowerCase();
     senders.set(hash, sender);
-    const expected = await expectedNonce(sender);
+    let expected = await expectedNonce(sender);
+    if (nonce !== expected) expected = await rechecked(sender);
     if (nonce > expected && nonce - expected <= gapMax) {
       const waiting = buffered.get(sender) ?? new Map<number, Hex>();
       buffered.set(sender, waiting.set(nonce, raw));
       return hash;
     }
     if (nonce !== expected) throw new Refusal(`invalid sequence: expected sequence ${expected}, got ${nonce}`);
-    checkState.set(sender, nonce + 1);
+    // Acknowledged and lost on the way to CheckTx: the chain goes on wanting it.
     if (faults.happens('drop')) return hash;
+    checkState.set(sender, nonce + 1);
     try {
       await anvil.call('eth_sendRawTransaction', raw);
     } catch (error) {
@@ -121,7 +130,7 @@ export async function startRpcFront(anvil: Anvil, faults: Faults): Promise<RpcFr
         return {
           jsonrpc: '2.0',
           id,
-          result: `0x${(await expectedNonce(String(params[0]).toLowerCase())).toString(16)}`,
+          result: `0x${(await rechecked(String(params[0]).toLowerCase())).toString(16)}`,
         };
       // The actors are no EVM contracts: they have no code there.
       if (method === 'eth_getCode') return { jsonrpc: '2.0', id, result: '0x' };
