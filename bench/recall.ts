@@ -18,7 +18,7 @@ import { fill, makeTable, type Table } from './recall/rows';
 import { measureRun, startWorker, type SyncFigures } from './recall/sync';
 
 const usage =
-  'npm run bench -- recall [-o text|json] [--objects 5000] [--bytes 1000] [--again 100000] [--large 1000] (MB) [--block 1] (s)';
+  'npm run bench -- recall [-o text|json] [--objects 10000] [--bytes 1000] [--again 100000] [--large 1000] (MB) [--block 1] (s)';
 
 interface Options {
   readonly output: string;
@@ -59,7 +59,7 @@ function chosen(): Options {
   const { values } = parseArgs({
     options: {
       output: { type: 'string', short: 'o', default: 'text' },
-      objects: { type: 'string', default: '5000' },
+      objects: { type: 'string', default: '10000' },
       bytes: { type: 'string', default: '1000' },
       again: { type: 'string', default: '100000' },
       large: { type: 'string', default: '1000' },

@@ -2,7 +2,7 @@
  * A plan's end: each of its transactions in a block and not reverted, each blob resolved, each object readable. The plan
  * itself is not asked for: it is on the chain, in its transactions.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { isPermanent } from '../shared/failures';
 import type { RecallDeps } from './activities';
 import type { BlobStatus, MinedTransaction, RecallNetwork } from './destination';
@@ -17,7 +17,8 @@ import { watched, type Watch } from './watch';
 const lookEveryMs = 500;
 /** From resolved on chain to readable at the API. */
 const readableMsMax = 30_000;
-const questionsAtOnce = 16;
+/** Few: they are asked beside a broadcast, whose answers should not queue behind theirs. */
+const questionsAtOnce = 4;
 
 interface Added extends AddedObject {
   readonly id: string;
@@ -30,7 +31,7 @@ export async function confirmPlan(deps: RecallDeps, input: ConfirmInput): Promis
     await network.check(watch.signal);
     const mined = await untilMined(network.ledger, input, watch);
     if (mined === null) return { confirmed: 0, bytes: 0, failed: [], stalled: true };
-    const added = addedBy(mined, input.bucket);
+    const added = await addedBy(mined, input.bucket);
     // Not all are objects of this bucket, or not those of the plan.
     const isForeign = added.length < mined.length || (input.digest ?? digestOf(added)) !== digestOf(added);
     const reverted = await whyReverted(network, input, added, watch);
@@ -47,13 +48,17 @@ export async function confirmPlan(deps: RecallDeps, input: ConfirmInput): Promis
   });
 }
 
-function addedBy(mined: readonly MinedTransaction[], bucket: string): Added[] {
-  return mined.flatMap((transaction) => {
+/** Gives way after each: beside it the next plan is broadcast, which half a second of decoding would hold up. */
+async function addedBy(mined: readonly MinedTransaction[], bucket: string): Promise<Added[]> {
+  const added: Added[] = [];
+  for (const transaction of mined) {
     const call = transaction.to.toLowerCase() === bucket.toLowerCase() ? decodeAddObject(transaction.data) : null;
-    if (call === null) return [];
+    await turn();
+    if (call === null) continue;
     const { key, blobHash, size } = call;
-    return [{ id: key.slice(key.lastIndexOf('/') + 1), key, blobHash, size, transaction }];
-  });
+    added.push({ id: key.slice(key.lastIndexOf('/') + 1), key, blobHash, size, transaction });
+  }
+  return added;
 }
 
 function without(added: readonly Added[], failed: readonly FailedObject[]): Added[] {

@@ -17,8 +17,8 @@ const block = z.object({
 const receipt = z.object({ transactionHash: bytes, status: quantity });
 type BlockTransaction = z.output<typeof block>['transactions'][number];
 
-/** Blocks asked for in one go: full ones are about half a megabyte each. */
-const blocksAtOnce = 20;
+/** Blocks asked for in one go: full ones are about half a megabyte each, and reading them holds up whatever runs beside. */
+const blocksAtOnce = 2;
 const methodNotFound = -32601;
 
 export const toHex = (value: number | bigint): Hex => `0x${value.toString(16)}`;

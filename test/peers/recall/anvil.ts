@@ -1,6 +1,8 @@
 /** A chain of one process: foundry's anvil, with the stand-in contracts at the actors' addresses. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../../workers/free-port';
@@ -10,6 +12,9 @@ export const machineAddress = '0xff00000000000000000000000000000000000011';
 export const blobsAddress = '0xff00000000000000000000000000000000000042';
 const readyMsMax = 20_000;
 
+/** Seconds between blocks, fractions allowed; 0 mines each transaction at once; manual mines when told to. */
+export type BlockTime = number | 'manual';
+
 export interface Anvil {
   readonly url: string;
   readonly pid: number;
@@ -17,6 +22,8 @@ export interface Anvil {
   call<R>(method: string, ...params: unknown[]): Promise<R>;
   /** The answer as it came. */
   forward(body: string): Promise<string>;
+  /** Ends and starts again on the same port: what is in a block is kept, what waits for one is gone. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -29,70 +36,91 @@ export function anvilPath(): string {
   }).trim();
 }
 
-/** `blockSeconds`: fractions allowed; 0 mines each transaction at once. */
-export async function startAnvil({ chainId, blockSeconds }: { chainId: number; blockSeconds: number }): Promise<Anvil> {
+interface ChainOptions {
+  readonly chainId: number;
+  readonly blocks: BlockTime;
+}
+
+export async function startAnvil({ chainId, blocks }: ChainOptions): Promise<Anvil> {
   const port = await freePort();
-  const args = ['--port', String(port), '--chain-id', String(chainId), '--gas-limit', '100000000000', '--quiet'];
-  args.push(
-    '--base-fee',
-    '100',
-    '--accounts',
-    '16',
-    '--balance',
-    '1000000',
-    '--transaction-block-keeper',
-    '100000',
-    '--order',
-    'fifo',
-  );
-  // A state for each block would be a gigabyte after some minutes; why a transaction failed is asked within a few blocks.
-  args.push('--code-size-limit', '100000', '--prune-history', '64');
-  if (blockSeconds > 0) args.push('--block-time', String(blockSeconds), '--mixed-mining');
-  const child = spawn(anvilPath(), blockSeconds > 0 ? args.filter((arg) => arg !== '--mixed-mining') : args, {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let said = '';
-  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  const anvil = connectAnvil(`http://127.0.0.1:${port}`, child.pid ?? 0);
-  const { call } = anvil;
-  await untilReady(child, call, () => said);
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-recall-chain-'));
+  const args = argumentsOf({ chainId, blocks }, port, join(folder, 'state.json'));
+  const agent = new Agent({ keepAlive: true, maxSockets: 32 });
+  const forward = (body: string): Promise<string> => post(port, agent, body);
+  const call = async <R>(method: string, ...params: unknown[]): Promise<R> => {
+    const answer = JSON.parse(await forward(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))) as Answer<R>;
+    if (answer.error !== undefined) throw Object.assign(new Error(answer.error.message), answer.error);
+    return answer.result as R;
+  };
+  const program = anvilPath();
+  const start = async (): Promise<ChildProcess> => {
+    const started = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    started.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    started.on('error', (error) => (said += error.message));
+    await untilReady(started, call, () => said);
+    return started;
+  };
+  let child = await start();
   await Promise.all([
     call('anvil_setCode', machineAddress, contracts.Machine.deployedBytecode),
     call('anvil_setCode', blobsAddress, contracts.Blobs.deployedBytecode),
   ]);
   return {
-    ...anvil,
+    url: `http://127.0.0.1:${port}`,
+    get pid() {
+      return child.pid ?? 0;
+    },
+    call,
+    forward,
+    restart: async () => {
+      await end(child, 'SIGTERM'); // it writes its state then
+      child = await start();
+    },
     stop: async () => {
-      await anvil.stop();
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const gone = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGKILL');
-      await gone;
+      agent.destroy();
+      await end(child, 'SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
     },
   };
 }
 
-/** One that runs already; it is not stopped by `stop`. */
-export function connectAnvil(url: string, pid = 0): Anvil {
-  const agent = new Agent({ keepAlive: true, maxSockets: 32 });
-  const port = Number(new URL(url).port);
-  const forward = (body: string): Promise<string> => post(port, agent, body);
-  return {
-    url,
-    pid,
-    forward,
-    call: async <R>(method: string, ...params: unknown[]): Promise<R> => {
-      const answer = JSON.parse(await forward(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))) as Answer<R>;
-      if (answer.error !== undefined) throw Object.assign(new Error(answer.error.message), answer.error);
-      return answer.result as R;
-    },
-    stop: async () => agent.destroy(),
+function argumentsOf({ chainId, blocks }: ChainOptions, port: number, state: string): string[] {
+  const pace = blocks === 'manual' ? ['--no-mining'] : blocks > 0 ? ['--block-time', String(blocks)] : [];
+  const settings = {
+    port,
+    'chain-id': chainId,
+    // Blocks are never full: what is measured and tested is not gas.
+    'gas-limit': 100_000_000_000,
+    'base-fee': 100,
+    accounts: 16,
+    balance: 1_000_000,
+    // Transactions of all blocks are kept, for they are what tests ask for; states of old blocks are not: a copy for each
+    // block of a long run is gigabytes.
+    'transaction-block-keeper': 100_000,
+    'prune-history': 8,
+    order: 'fifo',
+    'code-size-limit': 100_000,
+    state,
   };
+  return [
+    '--quiet',
+    '--auto-impersonate',
+    ...pace,
+    ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]),
+  ];
 }
 
 interface Answer<R> {
   readonly result?: R;
   readonly error?: { readonly code: number; readonly message: string };
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.kill(signal);
+  await gone;
 }
 
 async function untilReady(
@@ -101,13 +129,16 @@ async function untilReady(
   said: () => string,
 ): Promise<void> {
   for (const until = performance.now() + readyMsMax; ; await sleep(30)) {
-    if (child.exitCode !== null) throw new Error(`anvil ended with ${child.exitCode}: ${said()}`);
+    if (child.exitCode !== null || child.pid === undefined)
+      throw new Error(`anvil ended with ${child.exitCode}: ${said()}`);
     const answered = await call('eth_chainId').then(
       () => true,
       () => false,
     );
     if (answered) return;
-    if (performance.now() > until) throw new Error(`anvil did not answer within ${readyMsMax / 1000} s: ${said()}`);
+    if (performance.now() < until) continue;
+    await end(child, 'SIGKILL');
+    throw new Error(`anvil did not answer within ${readyMsMax / 1000} s: ${said()}`);
   }
 }
 

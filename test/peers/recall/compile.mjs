@@ -14,7 +14,6 @@ export function compile() {
     sources: { 'Recall.sol': { content: readFileSync(source, 'utf8') } },
     settings: {
       optimizer: { enabled: true, runs: 10_000 },
-      viaIR: true,
       evmVersion: 'cancun',
       metadata: { bytecodeHash: 'none', appendCBOR: false },
       outputSelection: { '*': { '*': ['abi', 'evm.deployedBytecode.object', 'evm.methodIdentifiers'] } },

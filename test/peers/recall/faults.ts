@@ -1,24 +1,33 @@
 /** What goes wrong at an emulated network: by chance from a seed, or the next so many times. */
 
+export type Fault =
+  /** A transaction is acknowledged and lost before it is checked: the chain goes on expecting its nonce. */
+  | 'drop'
+  /** A transaction is acknowledged, checked, and lost out of the mempool: with the next block its nonce is expected again. */
+  | 'evict'
+  /** A transaction is taken, the answer is cut off. */
+  | 'loseAnswer'
+  /** An answer of 503, from either front. */
+  | 'unavailable'
+  /** The connection ends in the middle of an answer, from either front. */
+  | 'cut'
+  /** A blob is not resolved: Failed. */
+  | 'failBlob'
+  /** An upload is answered with 400. */
+  | 'refuseUpload'
+  /** An upload is answered with 500. */
+  | 'failUpload'
+  /** An object is read back with one bit changed. */
+  | 'corrupt';
+
 export interface Faults {
-  /** Chances from 0 to 1, drawn for each request of the kind. */
-  readonly chances: {
-    /** A transaction is acknowledged and forgotten. */
-    drop: number;
-    /** A transaction is taken, the answer is cut off. */
-    loseAnswer: number;
-    /** An answer of 503. */
-    unavailable: number;
-    /** A blob is not resolved: Failed. */
-    failBlob: number;
-    /** Any answer comes late, by up to `delayMs`. */
-    delay: number;
-  };
+  /** From 0 to 1, drawn for each request of the kind. `delay`: any answer comes late, by up to `delayMs`. */
+  readonly chances: Record<Fault | 'delay', number>;
   delayMs: number;
   /** Exact: each counts down to 0. */
-  readonly next: { drop: number; loseAnswer: number; unavailable: number; failBlob: number; refuseUpload: number };
+  readonly next: Record<Fault, number>;
   /** True if it is to happen now. */
-  happens(kind: 'drop' | 'loseAnswer' | 'unavailable' | 'failBlob' | 'refuseUpload'): boolean;
+  happens(fault: Fault): boolean;
   /** Milliseconds that this answer is late. */
   lateness(): number;
   /** All chances and counts to nothing. */
@@ -34,25 +43,37 @@ export function createFaults(seed: number): Faults {
     state ^= state << 5;
     return (state >>> 0) / 2 ** 32;
   };
-  const chances = { drop: 0, loseAnswer: 0, unavailable: 0, failBlob: 0, delay: 0 };
-  const next = { drop: 0, loseAnswer: 0, unavailable: 0, failBlob: 0, refuseUpload: 0 };
+  const next = none();
+  const chances = { ...none(), delay: 0 };
   return {
     chances,
     delayMs: 200,
     next,
-    happens: (kind) => {
-      if (next[kind] > 0) {
-        next[kind] -= 1;
+    happens: (fault) => {
+      if (next[fault] > 0) {
+        next[fault] -= 1;
         return true;
       }
-      return kind !== 'refuseUpload' && chances[kind] > 0 && random() < chances[kind];
+      return chances[fault] > 0 && random() < chances[fault];
     },
     lateness(): number {
       return chances.delay > 0 && random() < chances.delay ? Math.ceil(random() * this.delayMs) : 0;
     },
     clear: () => {
-      for (const each of [chances, next] as Record<string, number>[])
-        for (const key of Object.keys(each)) each[key] = 0;
+      Object.assign(next, none());
+      Object.assign(chances, { ...none(), delay: 0 });
     },
   };
 }
+
+const none = (): Record<Fault, number> => ({
+  drop: 0,
+  evict: 0,
+  loseAnswer: 0,
+  unavailable: 0,
+  cut: 0,
+  failBlob: 0,
+  refuseUpload: 0,
+  failUpload: 0,
+  corrupt: 0,
+});
