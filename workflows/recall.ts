@@ -1,5 +1,6 @@
 /** Rows of object_index to a bucket on the Recall network, and what keeps them there: renewal, verification. */
 import { proxyActivities } from '@temporalio/workflow';
+import type { z } from 'zod';
 import type { RecallActivities } from '../activities/recall/activities';
 import {
   dryRunSettings,
@@ -7,6 +8,7 @@ import {
   parseLane,
   recallSettings,
   renewSettings,
+  surveySettings,
   verifySettings,
   type DryRunSettings,
   type LaneMode,
@@ -18,12 +20,12 @@ import {
   type VerifySettings,
   type RenewSettings,
   type Survey,
-  type SurveyInput,
 } from '../activities/recall/contract';
 import { parseInput } from '../activities/shared/contract';
 import { setUpNetwork, withWallet } from './recall/wallet';
 import { runLegs, type LegJob } from './shared/leg-loop';
 import { quickRead, repeatableLeg } from './shared/policies';
+import { parsed } from './shared/run';
 import type { RunInput, RunResult } from './shared/run-state';
 
 const { openRecall, surveyRecall } = proxyActivities<RecallActivities>(quickRead);
@@ -115,6 +117,6 @@ export function recallDryRun(input: RunInput<MeasureCursor, DryRunSettings>): Pr
 }
 
 /** Backlog, credit and expiry, as `status` shows them. */
-export async function recallSurvey(input: SurveyInput): Promise<Survey> {
-  return await surveyRecall(input);
+export async function recallSurvey(input: z.input<typeof surveySettings>): Promise<Survey> {
+  return await surveyRecall(parsed(surveySettings, input));
 }

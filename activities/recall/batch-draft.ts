@@ -1,5 +1,6 @@
 /** A batch as it grows, and what its transactions will offer once it is whole. */
 import type { Batch, RecallSettings } from './contract';
+import { withRunway } from './credit';
 import { addObjectCall, packObject, type StagedObject } from './plan';
 import type { Reading } from './reading';
 
@@ -54,7 +55,9 @@ export class BatchDraft {
     const { ttl, overwrite } = this.settings;
     const [node, tip] = await Promise.all([network.node(signal), network.tip(signal)]);
     const draft = { ...this.kept(), bucket, node, ttl, overwrite };
-    const gas = await network.estimateAdd(wallet, bucket, addObjectCall(draft, 0), signal);
+    const gas = await network
+      .estimateAdd(wallet, bucket, addObjectCall(draft, 0), signal)
+      .catch(async (error: unknown) => Promise.reject((await withRunway(error, this.reading, signal)) as Error));
     return {
       ...draft,
       gasLimit: String((gas * gasMargin.times) / gasMargin.per),

@@ -6,6 +6,7 @@ import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { isPermanent } from '../shared/failures';
 import type { RecallDeps } from './activities';
 import type { BlobStatus, MinedTransaction, RecallNetwork } from './destination';
+import { describeRunway } from './credit';
 import { decodeAddObject } from './facade';
 import { untilMined } from './mined';
 import { inParallel } from './parallel';
@@ -22,6 +23,8 @@ const questionsAtOnce = 4;
 
 interface Added extends AddedObject {
   readonly id: string;
+  /** Epochs. */
+  readonly ttl: number;
   readonly transaction: MinedTransaction;
 }
 
@@ -34,7 +37,7 @@ export async function confirmPlan(deps: RecallDeps, input: ConfirmInput): Promis
     const added = await addedBy(mined, input.bucket);
     // Not all are objects of this bucket, or not those of the plan.
     const isForeign = added.length < mined.length || (input.digest ?? digestOf(added)) !== digestOf(added);
-    const reverted = await whyReverted(network, input, added, watch);
+    const reverted = await whyReverted(network, { wallet: input.wallet, owner: deps.owner() }, added, watch);
     const unresolved = await untilResolved(network, input, without(added, reverted), watch);
     const resolved = without(added, [...reverted, ...unresolved]);
     const unread = await untilReadable(network, input, resolved, watch);
@@ -55,8 +58,8 @@ async function addedBy(mined: readonly MinedTransaction[], bucket: string): Prom
     const call = transaction.to.toLowerCase() === bucket.toLowerCase() ? decodeAddObject(transaction.data) : null;
     await turn();
     if (call === null) continue;
-    const { key, blobHash, size } = call;
-    added.push({ id: key.slice(key.lastIndexOf('/') + 1), key, blobHash, size, transaction });
+    const { key, blobHash, size, ttl } = call;
+    added.push({ id: key.slice(key.lastIndexOf('/') + 1), key, blobHash, size, ttl, transaction });
   }
   return added;
 }
@@ -67,17 +70,19 @@ function without(added: readonly Added[], failed: readonly FailedObject[]): Adde
 }
 
 async function whyReverted(
-  { ledger }: RecallNetwork,
-  { wallet }: ConfirmInput,
+  network: RecallNetwork,
+  { wallet, owner }: { readonly wallet: string; readonly owner: string },
   added: readonly Added[],
   { signal, at }: Watch,
 ): Promise<FailedObject[]> {
   const reverted = added.filter(({ transaction }) => !transaction.succeeded);
-  return await inParallel(reverted, { limit: questionsAtOnce, signal }, async ({ id, transaction }) => {
-    const words = await ledger.whyFailed(wallet, transaction, signal);
+  return await inParallel(reverted, { limit: questionsAtOnce, signal }, async ({ id, ttl, transaction }) => {
+    const words = await network.ledger.whyFailed(wallet, transaction, signal);
     const fate = words === null ? 'again' : fateOf(words);
     const said = words ?? 'reverted, and would not now: too little gas, or what it needed came later';
-    const reason = fate === 'again' || fate === 'park' ? said : withRemedy(fate, said);
+    const runway =
+      fate === 'CreditExhausted' ? `; ${describeRunway(owner, await network.account(owner, signal), ttl)}` : '';
+    const reason = fate === 'again' || fate === 'park' ? said : withRemedy(fate, said) + runway;
     at();
     return { id, fate, reason: `transaction ${transaction.hash}: ${reason}` };
   });

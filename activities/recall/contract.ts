@@ -47,7 +47,7 @@ export const recallSettings = z.strictObject({
   settleSeconds: z.int().min(0).max(3600).default(10),
   /** Hours between sweeps for rows that slipped in behind the cursor; 0 for never. */
   reconcileHours: z
-    .int()
+    .number()
     .min(0)
     .max(24 * 365)
     .default(24),
@@ -168,6 +168,14 @@ export const dryRunSettings = recallSettings.extend({
 export type DryRunSettings = z.output<typeof dryRunSettings>;
 export type MeasureInput = LegInput<MeasureCursor, DryRunSettings>;
 export type MeasureResult = LegResult<MeasureCursor>;
+
+/** `recallSurvey`: `margin`: with so few epochs left an object counts as soon to go. */
+export const surveySettings = z.strictObject({
+  settings: renewSettings,
+  /** Where the job stands, by lane. */
+  cursors: z.record(z.string(), z.object({ after: position.nullable() }).nullable()).default({}),
+});
+export type SurveyInput = z.output<typeof surveySettings>;
 
 /** Failures that only a person can mend. Every one blocks the run. */
 export const recallFailures = [

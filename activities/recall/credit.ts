@@ -1,4 +1,5 @@
 /** Whether the credit lasts, asked before anything is uploaded or signed: a transaction that must fail costs gas and time. */
+import { isPermanent } from '../shared/failures';
 import type { CreditAccount } from './destination';
 import { permanent } from './failures';
 import type { Reading } from './reading';
@@ -44,10 +45,27 @@ export async function fitting(
   return sizes.length;
 }
 
-function creditMessage(owner: string, account: CreditAccount, size: number, ttl: number): string {
+/** The free credit and how far it goes, for the message of whoever ran out of it. */
+export function describeRunway(owner: string, account: CreditAccount, ttl: number): string {
   return (
-    `the credit of ${owner} is used up: ${account.creditFree} byte-epochs are free (${account.creditCommitted} committed), enough for ` +
-    `${runwayBytes(account, ttl)} bytes at a TTL of ${ttl} epochs; the next object has ${size} bytes and costs ${costOf(size, ttl)}. Buy credit ` +
-    '(buyCredit), or lower recall.sync.ttl, then resume'
+    `the account ${owner} has ${account.creditFree} byte-epochs free (${account.creditCommitted} committed), enough for ` +
+    `${runwayBytes(account, ttl)} bytes at a TTL of ${ttl} epochs`
   );
+}
+
+const remedy = 'Buy credit (buyCredit), or lower recall.sync.ttl, then resume';
+
+function creditMessage(owner: string, account: CreditAccount, size: number, ttl: number): string {
+  return `credit is used up: ${describeRunway(owner, account, ttl)}; the next object has ${size} bytes and costs ${costOf(size, ttl)}. ${remedy}`;
+}
+
+/** The chain's refusal for want of credit, with the runway; any other error as it is. */
+export async function withRunway(
+  error: unknown,
+  { network, owner, settings }: Pick<Reading, 'network' | 'owner' | 'settings'>,
+  signal: AbortSignal,
+): Promise<unknown> {
+  if (!isPermanent(error) || error.type !== 'CreditExhausted') return error;
+  const account = await network.account(owner, signal);
+  return permanent('CreditExhausted', `${error.message}; ${describeRunway(owner, account, settings.ttl)}`);
 }

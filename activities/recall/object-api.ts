@@ -55,7 +55,8 @@ export function createObjectApi(url: string): ObjectApi {
     head: async (bucket, key, signal) => {
       const response = await openObject(connections, 'HEAD', objectPath(bucket, key), signal);
       if (response === null) return null;
-      response.resume();
+      // To its end, although it is empty: so the next question finds the connection free.
+      await wordsOf(response);
       return { size: Number(response.headers['content-length'] ?? Number.NaN) };
     },
     read: (bucket, key, signal) => openObject(connections, 'GET', objectPath(bucket, key), signal),

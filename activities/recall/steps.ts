@@ -160,12 +160,6 @@ export type SetupCall =
   | { readonly kind: 'approveCredit'; readonly to: string };
 
 /** `surveyRecall`: the figures of `status` that no run's state holds. */
-export interface SurveyInput {
-  /** `margin`: below so many epochs an object counts as soon to go. */
-  readonly settings: RecallSettings & { readonly margin: number };
-  /** By lane. */
-  readonly cursors: Readonly<Record<string, RecallCursor | null>>;
-}
 export interface Survey {
   /** Rows settled or not, after the cursor. */
   readonly backlog: { readonly rows: number; readonly bytes: number; readonly oldestCreatedAt: string | null };

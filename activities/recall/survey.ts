@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import type { RecallDeps } from './activities';
-import { parseLane, type Survey, type SurveyInput, type WalletSurvey } from './contract';
+import { parseLane, type SurveyInput } from './contract';
+import type { Survey, WalletSurvey } from './steps';
 import { runwayBytes } from './credit';
 import type { RecallNetwork } from './destination';
 import type { ObjectSource, RowFilter } from './source';

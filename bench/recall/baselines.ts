@@ -1,6 +1,6 @@
 /** What the job is measured against: one transaction at a time, and a wallet's lane with nothing else to do. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keccak256, type Hex } from 'viem';
+import { keccak256 } from 'viem';
 import { createLedger } from '../../activities/recall/evm-ledger';
 import { createJsonRpc } from '../../activities/recall/json-rpc';
 import { packObject } from '../../activities/recall/plan';
@@ -76,7 +76,7 @@ async function prepared(
   });
   const plan: Plan = {
     ...{ wallet: wallet.address, chainId, bucket, firstNonce, fromBlock: tip.block, objects, bytes: count * 1000 },
-    node: `0x${'00'.repeat(32)}` as Hex,
+    node: `0x${'00'.repeat(32)}`,
     folders: [[folder, 'application/octet-stream']],
     ttl: 86_400,
     overwrite: true,

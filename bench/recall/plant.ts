@@ -1,6 +1,6 @@
 /** Objects put into the bucket by the emulation itself, many in a transaction: what a sync of a hundred thousand would leave. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { encodeFunctionData, type Abi, type Hex } from 'viem';
+import { encodeFunctionData, type Abi } from 'viem';
 import { createJsonRpc } from '../../activities/recall/json-rpc';
 import contracts from '../../test/peers/recall/contracts/Recall.json';
 import type { Peer } from './peer';
@@ -21,7 +21,7 @@ export async function plant(peer: Peer, { client, name }: Table, bucket: string)
     const some = rows.slice(start, start + together);
     const args = [
       some.map(({ key }) => key),
-      some.map(({ sha256 }) => `0x${sha256}` as Hex),
+      some.map(({ sha256 }) => `0x${sha256}`),
       some.map(({ size }) => BigInt(size)),
       some.map(({ id, sha256 }) => [
         { key: 'sha256', value: sha256 },

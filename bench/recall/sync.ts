@@ -13,10 +13,6 @@ import type { Table } from './rows';
 
 const program = join(__dirname, '..', '..', 'workers', 'main.js');
 
-export interface JobWorker {
-  readonly child: Child;
-}
-
 export async function startWorker(
   dir: string,
   temporal: Temporal,

@@ -1,16 +1,13 @@
 /** The lane of a wallet on the emulated network, as it is and with everything that goes wrong there. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { keccak256 } from 'viem';
-import type { Plan } from '../../activities/recall/contract';
-import { unpackObject } from '../../activities/recall/plan';
-import { broadcastPlan, openWallet, transactionAt } from '../../activities/recall/wallet-lane';
-import { walletOf } from '../../activities/recall/wallet';
+import { broadcastPlan } from '../../activities/recall/wallet-lane';
 import { runActivity } from '../support/activity';
 import {
   broadcast,
   confirm,
   depsOf,
+  expectOnce,
   networkOf,
   openWalletCase,
   planOf,
@@ -26,32 +23,6 @@ beforeAll(async () => {
 afterAll(() => given.stop());
 afterEach(() => given.peer.faults.clear());
 
-/** Every nonce once, in each the very transaction that an undisturbed signing gives, every object added once. */
-async function expectOnce(plan: Plan, { others = [] }: { others?: readonly number[] } = {}): Promise<void> {
-  const wallet = walletOf(given.deps.wallets, plan.wallet);
-  const mined = await given.peer.minedBy(plan.wallet);
-  expect(mined.map(({ nonce }) => nonce)).toEqual(mined.map((_, index) => index));
-  const offsets = plan.objects.map((_, offset) => offset);
-  const signed = await Promise.all(
-    offsets.map(async (offset) => keccak256(await wallet.sign(transactionAt(plan, offset)))),
-  );
-  const ours = offsets.filter((offset) => !others.includes(offset));
-  const hashes = mined.slice(plan.firstNonce, plan.firstNonce + plan.objects.length).map(({ hash }) => hash);
-  expect(ours.map((offset) => hashes[offset])).toEqual(ours.map((offset) => signed[offset]));
-  const content = new Map((await given.peer.contentOf(plan.bucket)).map((object) => [object.key, object]));
-  const found = plan.objects.map((line) => {
-    const { folder, id } = unpackObject(line, plan.folders);
-    const { added, sha256 } = content.get(folder + id) ?? { added: 0, sha256: null };
-    return { added, sha256 };
-  });
-  const expected = plan.objects.map((line, offset) =>
-    others.includes(offset)
-      ? { added: 0, sha256: null }
-      : { added: 1, sha256: unpackObject(line, plan.folders).sha256 },
-  );
-  expect(found).toEqual(expected);
-}
-
 const sends = (): number => given.peer.rpc.requests.get('eth_sendRawTransaction') ?? 0;
 
 describe('a plan', () => {
@@ -62,7 +33,7 @@ describe('a plan', () => {
     expect({ taken, wants, sends: sends() - before }).toEqual({ taken: [], sends: 60 });
     expect(block).toBeGreaterThanOrEqual(plan.fromBlock);
     expect(await confirm(given, plan)).toMatchObject({ confirmed: 60, failed: [] });
-    await expectOnce(plan);
+    await expectOnce(given, plan);
   });
 
   it('that is broadcast again when all of it is mined sends nothing', async () => {
@@ -71,7 +42,7 @@ describe('a plan', () => {
     const before = sends();
     expect(await broadcast(given, plan)).toMatchObject({ taken: [] });
     expect(sends()).toBe(before);
-    await expectOnce(plan);
+    await expectOnce(given, plan);
   });
 
   it('half of which another process has sent is carried on by this one', async () => {
@@ -83,7 +54,7 @@ describe('a plan', () => {
     const before = sends();
     await settle(given, plan);
     expect(sends() - before).toBe(11);
-    await expectOnce(plan);
+    await expectOnce(given, plan);
   });
 
   it('stopped on its way is carried on', async () => {
@@ -101,8 +72,8 @@ describe('a plan', () => {
     await expect(stopped).rejects.toThrow(/stopped/);
     given.peer.faults.clear();
     expect(sends() - before).toBeLessThan(300);
-    expect(await settle(given, plan)).toMatchObject({ confirmed: 300 });
-    await expectOnce(plan);
+    expect(await settle(given, plan)).toMatchObject({ confirmed: 300, failed: [] });
+    await expectOnce(given, plan);
   });
 
   it('for nonces that the chain has not come to is not sent, and the wanted one is named', async () => {
@@ -118,30 +89,30 @@ describe('what the network loses is brought back, never replaced', () => {
   it('acknowledgements', async () => {
     const plan = await planOf(given, 30);
     given.peer.faults.next.loseAnswer = 4;
-    expect(await settle(given, plan)).toMatchObject({ confirmed: 30 });
-    await expectOnce(plan);
+    expect(await settle(given, plan)).toMatchObject({ confirmed: 30, failed: [] });
+    await expectOnce(given, plan);
   });
 
   it('a transaction that was acknowledged, within the gap that the node bridges', async () => {
     const plan = await planOf(given, 8);
     given.peer.faults.next.drop = 1;
-    expect(await settle(given, plan)).toMatchObject({ confirmed: 8 });
-    await expectOnce(plan);
+    expect(await settle(given, plan)).toMatchObject({ confirmed: 8, failed: [] });
+    await expectOnce(given, plan);
   });
 
   it('a transaction that was acknowledged, with more behind it than the node bridges', async () => {
     const plan = await planOf(given, 40);
     given.peer.faults.next.drop = 1;
-    expect(await settle(given, plan)).toMatchObject({ confirmed: 40 });
-    await expectOnce(plan);
+    expect(await settle(given, plan)).toMatchObject({ confirmed: 40, failed: [] });
+    await expectOnce(given, plan);
   });
 
   it('the last one', async () => {
     const plan = await planOf(given, 4);
     await broadcast(given, { ...plan, objects: plan.objects.slice(0, 3) });
     given.peer.faults.next.drop = 1;
-    expect(await settle(given, plan)).toMatchObject({ confirmed: 4 });
-    await expectOnce(plan);
+    expect(await settle(given, plan)).toMatchObject({ confirmed: 4, failed: [] });
+    await expectOnce(given, plan);
   });
 
   it('all that is in no block, in the middle of a broadcast and after it', async () => {
@@ -153,15 +124,32 @@ describe('what the network loses is brought back, never replaced', () => {
     }
     await sending;
     await given.peer.rpc.restart();
-    expect(await settle(given, plan)).toMatchObject({ confirmed: 120 });
-    await expectOnce(plan);
+    expect(await settle(given, plan)).toMatchObject({ confirmed: 120, failed: [] });
+    await expectOnce(given, plan);
   });
 
-  it('answers, by 503 and late', async () => {
+  it('what was checked, out of its mempool', async () => {
+    const plan = await planOf(given, 40);
+    await broadcast(given, { ...plan, objects: plan.objects.slice(0, 20) });
+    given.peer.faults.next.evict = 1;
+    expect(await settle(given, plan)).toMatchObject({ confirmed: 40, failed: [] });
+    await expectOnce(given, plan);
+  });
+
+  it('answers, by 503, late, and cut off', async () => {
     const plan = await planOf(given, 30);
-    Object.assign(given.peer.faults.chances, { unavailable: 0.05, delay: 0.2 });
-    expect(await settle(given, plan)).toMatchObject({ confirmed: 30 });
-    await expectOnce(plan);
+    Object.assign(given.peer.faults.chances, { unavailable: 0.05, cut: 0.05, delay: 0.2 });
+    expect(await settle(given, plan)).toMatchObject({ confirmed: 30, failed: [] });
+    await expectOnce(given, plan);
+  });
+
+  it('the whole chain, down to its blocks', async () => {
+    const plan = await planOf(given, 60);
+    const settled = settle(given, plan);
+    await sleep(150);
+    await given.peer.restartChain();
+    expect(await settled).toMatchObject({ confirmed: 60, failed: [] });
+    await expectOnce(given, plan);
   });
 
   it('itself, for a while', async () => {
@@ -173,13 +161,14 @@ describe('what the network loses is brought back, never replaced', () => {
     await sleep(300);
     await given.peer.rpc.start();
     await given.peer.objects.start();
-    expect(await settled).toMatchObject({ confirmed: 80 });
-    await expectOnce(plan);
+    expect(await settled).toMatchObject({ confirmed: 80, failed: [] });
+    await expectOnce(given, plan);
   });
 
   it('anything, at random', async () => {
     const chance = fc.constantFrom(0, 0.02, 0.1);
-    const faults = fc.record({ drop: chance, loseAnswer: chance, unavailable: chance, delay: chance });
+    const kinds = { drop: chance, evict: chance, loseAnswer: chance, cut: chance, unavailable: chance, delay: chance };
+    const faults = fc.record(kinds);
     const restarts = fc.array(fc.integer({ min: 0, max: 150 }), { maxLength: 3 });
     await fc.assert(
       fc.asyncProperty(faults, restarts, fc.integer({ min: 1, max: 30 }), async (chances, pauses, count) => {
@@ -193,7 +182,7 @@ describe('what the network loses is brought back, never replaced', () => {
         const { confirmed, failed } = await settled;
         given.peer.faults.clear();
         expect({ confirmed, failed }).toEqual({ confirmed: count, failed: [] });
-        await expectOnce(plan);
+        await expectOnce(given, plan);
       }),
       { numRuns: 6, seed: Number(process.env['WAYBILL_TEST_SEED'] ?? 20261121), endOnFailure: true },
     );

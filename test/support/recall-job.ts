@@ -27,6 +27,13 @@ export interface RecallJob {
   /** One run to its end. */
   run(settings?: object): Promise<RunResult<RecallCursor>>;
   begin(settings?: object): Promise<WorkflowHandle>;
+  /** A run that is not the job's: started bare. */
+  beside(settings?: object): Promise<WorkflowHandle>;
+  /** One of the job's other workflows, to its end. */
+  workflow(type: string, input: object): Promise<unknown>;
+  /** The workflow's input. */
+  input(settings?: object): object;
+  untilBlocked(run: WorkflowHandle): Promise<Progress>;
   /** The one bucket of the first wallet. */
   bucket(): Promise<string>;
   content(): Promise<BucketObject[]>;
@@ -89,7 +96,8 @@ export async function startRecallJob({
   await startAll();
 
   let job: ScheduleHandle | null = null;
-  const input = (settings: object): object => ({
+  let strays = 0;
+  const input = (settings: object = {}): object => ({
     network: 'emulated',
     name,
     settleSeconds: 0,
@@ -111,6 +119,20 @@ export async function startRecallJob({
     rows,
     job: made,
     begin,
+    input,
+    beside: async (settings = {}) =>
+      await server.client.workflow.start('recallSync', {
+        taskQueue: queue,
+        workflowId: `beside-${name}-${(strays += 1)}`,
+        args: [input(settings)],
+      }),
+    workflow: async (type, given) =>
+      (await server.client.workflow.execute(type, {
+        taskQueue: queue,
+        workflowId: `${type}-${name}-${(strays += 1)}`,
+        args: [type === 'recallSurvey' ? given : input(given)],
+      })) as unknown,
+    untilBlocked: (run) => until(run, 'it is blocked', ({ phase }) => phase === 'blocked'),
     run: async (settings = {}) => (await (await begin(settings)).result()) as RunResult<RecallCursor>,
     bucket,
     content: async () => await peer.contentOf(await bucket()),
@@ -136,7 +158,10 @@ export const until = (run: WorkflowHandle, what: string, check: (progress: Progr
   });
 
 /** Every row is there once, under its key, byte for byte; no nonce twice, none skipped. */
-export async function expectComplete({ rows, peer, content }: RecallJob, but: readonly string[] = []): Promise<void> {
+export async function expectComplete(
+  { rows, peer, content }: Pick<RecallJob, 'rows' | 'peer' | 'content'>,
+  but: readonly string[] = [],
+): Promise<void> {
   const found = await content();
   const byKey = new Map(found.map((object) => [object.key, object]));
   const wanted = [...rows.made.values()].filter(({ id }) => !but.includes(id));

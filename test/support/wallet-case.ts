@@ -1,15 +1,17 @@
 /** An emulated Recall network with a bucket, and plans of small objects for it, settled as the workflow would. */
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { keccak256 } from 'viem';
 import type { RecallDeps } from '../../activities/recall/activities';
 import { confirmPlan } from '../../activities/recall/confirm';
 import { recallSettings, type Plan, type RecallSettings } from '../../activities/recall/contract';
-import { addObjectCall, packObject } from '../../activities/recall/plan';
+import type { RecallNetwork } from '../../activities/recall/destination';
+import { addObjectCall, packObject, unpackObject } from '../../activities/recall/plan';
 import { createRecallNetwork, type ClosableNetwork } from '../../activities/recall/recall-network';
 import { planSetup, sendSetup } from '../../activities/recall/setup';
 import type { BroadcastResult, ConfirmInput, ConfirmResult } from '../../activities/recall/steps';
-import { createWallet } from '../../activities/recall/wallet';
-import { broadcastPlan, openWallet } from '../../activities/recall/wallet-lane';
+import { createWallet, walletOf } from '../../activities/recall/wallet';
+import { broadcastPlan, openWallet, transactionAt } from '../../activities/recall/wallet-lane';
 import { isPermanent } from '../../activities/shared/failures';
 import { startRecallNetwork, type NetworkOptions, type RecallPeer } from '../peers/recall/network';
 import { runActivity } from './activity';
@@ -66,7 +68,15 @@ export async function openWalletCase(options: NetworkOptions = {}): Promise<Wall
 
 /** Small objects, uploaded, with the nonces that the wallet has next. */
 export async function planOf(
-  { deps, network, wallet, bucket, settings }: WalletCase,
+  {
+    deps,
+    network,
+    wallet,
+    bucket,
+    settings,
+  }: Pick<WalletCase, 'deps' | 'wallet' | 'bucket' | 'settings'> & {
+    readonly network: RecallNetwork;
+  },
   count: number,
   from: Partial<Plan> = {},
 ): Promise<Plan> {
@@ -136,4 +146,34 @@ export async function settle(given: Pick<WalletCase, 'deps' | 'settings'>, plan:
     const result = await untilDone(() => confirm(given, plan, { digest }));
     if (result.stalled !== true) return result;
   }
+}
+
+/** Every nonce once, in each the very transaction that an undisturbed signing gives, every object added once. */
+export async function expectOnce(
+  { deps, peer }: WalletCase,
+  plan: Plan,
+  { others = [] }: { others?: readonly number[] } = {},
+): Promise<void> {
+  const wallet = walletOf(deps.wallets, plan.wallet);
+  const mined = await peer.minedBy(plan.wallet);
+  expect(mined.map(({ nonce }) => nonce)).toEqual(mined.map((_, index) => index));
+  const offsets = plan.objects.map((_, offset) => offset);
+  const signed = await Promise.all(
+    offsets.map(async (offset) => keccak256(await wallet.sign(transactionAt(plan, offset)))),
+  );
+  const ours = offsets.filter((offset) => !others.includes(offset));
+  const hashes = mined.slice(plan.firstNonce, plan.firstNonce + plan.objects.length).map(({ hash }) => hash);
+  expect(ours.map((offset) => hashes[offset])).toEqual(ours.map((offset) => signed[offset]));
+  const content = new Map((await peer.contentOf(plan.bucket)).map((object) => [object.key, object]));
+  const found = plan.objects.map((line) => {
+    const { folder, id } = unpackObject(line, plan.folders);
+    const { added, sha256 } = content.get(folder + id) ?? { added: 0, sha256: null };
+    return { added, sha256 };
+  });
+  const expected = plan.objects.map((line, offset) =>
+    others.includes(offset)
+      ? { added: 0, sha256: null }
+      : { added: 1, sha256: unpackObject(line, plan.folders).sha256 },
+  );
+  expect(found).toEqual(expected);
 }

@@ -52,6 +52,8 @@ export interface Lane {
   batches: Entry[];
   /** Planned, and perhaps signed, and not settled. */
   unsettled: Plan[];
+  /** Of each plan's objects, by its first nonce: what the chain must turn out to have. */
+  readonly digests: Map<number, string>;
   settlingCount: number;
   /** Failed in this leg, to be tried again in it. */
   again: ParkedItem[];
@@ -82,6 +84,7 @@ export function beginLane(input: LaneInput): Lane {
     next: null,
     batches: [],
     unsettled: [],
+    digests: new Map(),
     settlingCount: 0,
     again: [],
     sending: Promise.resolve(),

@@ -71,6 +71,7 @@ async function broadcastOnce(lane: Lane, plan: Plan): Promise<BroadcastResult> {
   const { network } = lane.input.settings;
   const result = await lane.settling.run(() => lane.signing.broadcastPlan({ plan, settings: { network } }));
   lane.block = Math.max(lane.block, result.block);
+  lane.digests.set(plan.firstNonce, result.digest);
   return result;
 }
 
@@ -100,13 +101,11 @@ export async function settlePlan(lane: Lane, plan: Plan, entry: Entry): Promise<
 async function confirmed(lane: Lane, plan: Plan): Promise<ConfirmResult> {
   const { wallet, bucket, firstNonce, fromBlock, objects } = plan;
   const { network, resolveSeconds } = lane.input.settings;
+  const digest = lane.digests.get(firstNonce);
   for (;;) {
     const input = {
-      wallet,
-      bucket,
-      firstNonce,
-      count: objects.length,
-      fromBlock,
+      ...{ wallet, bucket, firstNonce, count: objects.length, fromBlock },
+      ...(digest === undefined ? {} : { digest }),
       settings: { network, resolveSeconds },
     };
     const result = await lane.settling.run(() => lane.activities.confirmPlan(input));
@@ -116,9 +115,11 @@ async function confirmed(lane: Lane, plan: Plan): Promise<ConfirmResult> {
   }
 }
 
-function takeOutcome(lane: Lane, plan: Plan, entry: Entry, { confirmed, bytes, failed }: ConfirmResult): void {
-  // Fewer than were sent: another program has used some of the nonces without our noticing.
-  if (confirmed + failed.length < plan.objects.length && !entry.refused) giveUpNonces(lane, plan, entry, []);
+function takeOutcome(lane: Lane, plan: Plan, entry: Entry, outcome: ConfirmResult): void {
+  const { confirmed, bytes, failed, foreign } = outcome;
+  // Others than were sent, or fewer: another program has used some of the nonces without our noticing.
+  const isForeign = foreign === true || confirmed + failed.length < plan.objects.length;
+  if (isForeign && !entry.refused) giveUpNonces(lane, plan, entry, []);
   entry.counts = { objects: confirmed, bytes };
   entry.parked = [];
   for (const { id, reason, fate } of failed) {

@@ -1,7 +1,8 @@
 /** One run in memory: its state, and the few things about it that are not carried on. */
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { ApplicationFailure, setCurrentDetails, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
-import { addCounts, type Counts, type LegResult, type Pace } from '../../activities/shared/contract';
+import type { z } from 'zod';
+import { addCounts, parseInput, type Counts, type LegResult, type Pace } from '../../activities/shared/contract';
 import { currentDetails } from './details';
 import type { LegJob } from './leg-loop';
 import { syncJobAttribute, syncStateAttribute } from './names';
@@ -61,6 +62,15 @@ export function parseSettings<C, S extends Pace>(job: LegJob<C, S>, given: unkno
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw ApplicationFailure.nonRetryable(`input of ${job.kind}: ${reason}`, 'SettingsRefused');
+  }
+}
+
+/** The same for a workflow that is no run of legs. */
+export function parsed<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
+  try {
+    return parseInput(schema, input);
+  } catch (error) {
+    throw ApplicationFailure.nonRetryable(error instanceof Error ? error.message : String(error), 'SettingsRefused');
   }
 }
 

@@ -15,13 +15,18 @@ const readyMsMax = 20_000;
 /** Seconds between blocks, fractions allowed; 0 mines each transaction at once; manual mines when told to. */
 export type BlockTime = number | 'manual';
 
+/** A connection to a chain. */
 export interface Anvil {
   readonly url: string;
-  readonly pid: number;
   /** Throws the node's error, with its code and data. */
   call<R>(method: string, ...params: unknown[]): Promise<R>;
   /** The answer as it came. */
   forward(body: string): Promise<string>;
+  close(): void;
+}
+
+export interface Chain extends Anvil {
+  readonly pid: number;
   /** Ends and starts again on the same port: what is in a block is kept, what waits for one is gone. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -41,47 +46,60 @@ interface ChainOptions {
   readonly blocks: BlockTime;
 }
 
-export async function startAnvil({ chainId, blocks }: ChainOptions): Promise<Anvil> {
+export async function startAnvil({ chainId, blocks }: ChainOptions): Promise<Chain> {
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'waybill-recall-chain-'));
   const args = argumentsOf({ chainId, blocks }, port, join(folder, 'state.json'));
-  const agent = new Agent({ keepAlive: true, maxSockets: 32 });
-  const forward = (body: string): Promise<string> => post(port, agent, body);
-  const call = async <R>(method: string, ...params: unknown[]): Promise<R> => {
-    const answer = JSON.parse(await forward(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))) as Answer<R>;
-    if (answer.error !== undefined) throw Object.assign(new Error(answer.error.message), answer.error);
-    return answer.result as R;
-  };
+  const anvil = connectAnvil(`http://127.0.0.1:${port}`);
   const program = anvilPath();
   const start = async (): Promise<ChildProcess> => {
     const started = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     started.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
     started.on('error', (error) => (said += error.message));
-    await untilReady(started, call, () => said);
+    await untilReady(started, anvil, () => said);
     return started;
   };
   let child = await start();
+  // Whoever ends without stopping it must not leave it behind.
+  const endWithUs = (): void => void child.kill('SIGKILL');
+  process.once('exit', endWithUs);
   await Promise.all([
-    call('anvil_setCode', machineAddress, contracts.Machine.deployedBytecode),
-    call('anvil_setCode', blobsAddress, contracts.Blobs.deployedBytecode),
+    anvil.call('anvil_setCode', machineAddress, contracts.Machine.deployedBytecode),
+    anvil.call('anvil_setCode', blobsAddress, contracts.Blobs.deployedBytecode),
   ]);
   return {
-    url: `http://127.0.0.1:${port}`,
+    ...anvil,
     get pid() {
       return child.pid ?? 0;
     },
-    call,
-    forward,
     restart: async () => {
       await end(child, 'SIGTERM'); // it writes its state then
       child = await start();
     },
     stop: async () => {
-      agent.destroy();
+      anvil.close();
+      process.off('exit', endWithUs);
       await end(child, 'SIGKILL');
       rmSync(folder, { recursive: true, force: true });
     },
+  };
+}
+
+/** To one that runs already. */
+export function connectAnvil(url: string): Anvil {
+  const agent = new Agent({ keepAlive: true, maxSockets: 32 });
+  const port = Number(new URL(url).port);
+  const forward = (body: string): Promise<string> => post(port, agent, body);
+  return {
+    url,
+    forward,
+    call: async <R>(method: string, ...params: unknown[]): Promise<R> => {
+      const answer = JSON.parse(await forward(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))) as Answer<R>;
+      if (answer.error !== undefined) throw Object.assign(new Error(answer.error.message), answer.error);
+      return answer.result as R;
+    },
+    close: () => agent.destroy(),
   };
 }
 
@@ -96,9 +114,9 @@ function argumentsOf({ chainId, blocks }: ChainOptions, port: number, state: str
     accounts: 16,
     balance: 1_000_000,
     // Transactions of all blocks are kept, for they are what tests ask for; states of old blocks are not: a copy for each
-    // block of a long run is gigabytes.
+    // block of a long run is a gigabyte. Why a transaction failed is asked within a few blocks.
     'transaction-block-keeper': 100_000,
-    'prune-history': 8,
+    'prune-history': 64,
     order: 'fifo',
     'code-size-limit': 100_000,
     state,
@@ -123,15 +141,11 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   await gone;
 }
 
-async function untilReady(
-  child: ChildProcess,
-  call: (method: string) => Promise<unknown>,
-  said: () => string,
-): Promise<void> {
+async function untilReady(child: ChildProcess, anvil: Anvil, said: () => string): Promise<void> {
   for (const until = performance.now() + readyMsMax; ; await sleep(30)) {
     if (child.exitCode !== null || child.pid === undefined)
       throw new Error(`anvil ended with ${child.exitCode}: ${said()}`);
-    const answered = await call('eth_chainId').then(
+    const answered = await anvil.call('eth_chainId').then(
       () => true,
       () => false,
     );

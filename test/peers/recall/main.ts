@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { connectAnvil } from './anvil';
 import { createFaults } from './faults';
-import { startObjects, startRecallNetwork, type NetworkOptions } from './network';
+import { resolving, startObjects, startRecallNetwork, type NetworkOptions } from './network';
 
 interface ObjectsOnly {
   readonly objectsOf: string;
@@ -25,15 +25,19 @@ async function main(): Promise<void> {
 }
 
 async function serveObjects({ objectsOf, resolveMs }: ObjectsOnly): Promise<() => Promise<void>> {
-  const { objects, end } = await startObjects(connectAnvil(objectsOf), createFaults(1), resolveMs);
+  const anvil = connectAnvil(objectsOf);
+  const { objects, end } = await startObjects(anvil, createFaults(1), { resolveMs });
   tell({ objectApiUrl: objects.url });
-  return end;
+  return async () => {
+    await end();
+    anvil.close();
+  };
 }
 
 async function serveNetwork(options: NetworkOptions): Promise<() => Promise<void>> {
   const peer = await startRecallNetwork({ ...options, elsewhere: true });
   const { chainId, wallets, rpc, anvil } = peer;
-  const part: ObjectsOnly = { objectsOf: anvil.url, resolveMs: options.resolveMs ?? 300 };
+  const part: ObjectsOnly = { objectsOf: anvil.url, resolveMs: options.resolveMs ?? resolving.resolveMs };
   const child = spawn(process.execPath, [__filename, JSON.stringify(part)], { stdio: ['pipe', 'pipe', 'inherit'] });
   const line = await new Promise<string>((resolve) => createInterface({ input: child.stdout }).once('line', resolve));
   const { objectApiUrl } = JSON.parse(line) as { objectApiUrl: string };

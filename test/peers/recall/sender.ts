@@ -34,19 +34,28 @@ export async function identify(
   known: readonly KnownKey[],
   likely: (sender: string, nonce: number) => boolean,
 ): Promise<Incoming> {
-  const { r, s, yParity: _, v: __, ...unsigned } = parseTransaction(raw) as Signed;
-  const nonce = unsigned.nonce ?? 0;
+  const { r, s, ...rest } = parseTransaction(raw) as Signed;
+  const nonce = rest.nonce ?? 0;
   if (r === undefined || s === undefined) throw new Error('the transaction is not signed');
-  const digest = BigInt(keccak256(serializeTransaction(unsigned)));
+  const digest = BigInt(keccak256(serializeTransaction(unsigned(rest))));
   const signature = { r: BigInt(r), inverse: inverse(BigInt(s)) };
   const isLikely = (key: KnownKey): number => (likely(key.address.toLowerCase(), nonce) ? 0 : 1);
   const inOrder = [...known].sort((left, right) => isLikely(left) - isLikely(right));
   const found = inOrder.find(({ privateKey }) => isSignedBy(BigInt(privateKey), digest, signature));
-  const address = found?.address ?? (await recoverTransactionAddress({ serializedTransaction: raw as TransactionSerialized }));
+  const address =
+    found?.address ?? (await recoverTransactionAddress({ serializedTransaction: raw as TransactionSerialized }));
   return { raw, sender: address.toLowerCase(), nonce };
 }
 
 type Signed = TransactionSerializable & { r?: Hex; s?: Hex; v?: bigint; yParity?: number };
+
+/** What was signed. */
+function unsigned(transaction: Signed): TransactionSerializable {
+  const bare = { ...transaction };
+  delete bare.v;
+  delete bare.yParity;
+  return bare;
+}
 
 /** ECDSA backwards: with the right key, s gives the one-time number whose point has r for its abscissa. */
 function isSignedBy(key: bigint, digest: bigint, { r, inverse }: { r: bigint; inverse: bigint }): boolean {

@@ -735,6 +735,14 @@ contract Bucket {
         }
     }
 
+    /// The time of these is up: the chain would take an hour to come to the end of the shortest.
+    function expire(string[] memory expired) external {
+        for (uint256 i = 0; i < expired.length; i++) {
+            Stored storage object = objects[keccak256(bytes(expired[i]))];
+            if (object.expiry > block.number) object.expiry = uint64(block.number);
+        }
+    }
+
     /// Objects that are there, resolved, without anybody's transaction for each.
     function plant(string[] memory newKeys, bytes32[] memory hashes, uint64[] memory sizes, KeyValue[][] memory metadata) external {
         for (uint256 i = 0; i < newKeys.length; i++) {
