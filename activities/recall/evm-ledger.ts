@@ -17,8 +17,12 @@ const block = z.object({
 const receipt = z.object({ transactionHash: bytes, status: quantity });
 type BlockTransaction = z.output<typeof block>['transactions'][number];
 
-/** Blocks asked for in one go: full ones are about half a megabyte each, and reading them holds up whatever runs beside. */
-const blocksAtOnce = 2;
+/**
+ * Blocks asked for in one go at first, and at most: full ones are about half a megabyte each, and reading them holds up
+ * whatever runs beside; nearly empty ones come twice as many at a time.
+ */
+const blocksAtOnce = { first: 4, most: 32 };
+const fewTransactions = 100;
 const methodNotFound = -32601;
 
 export const toHex = (value: number | bigint): Hex => `0x${value.toString(16)}`;
@@ -39,13 +43,16 @@ export function createLedger(rpc: JsonRpc): Ledger {
     minedBy: async (address, from, to, signal) => {
       const wallet = address.toLowerCase();
       const mined: MinedTransaction[] = [];
-      for (let first = from; first <= to; first += blocksAtOnce) {
-        const numbers = Array.from({ length: Math.min(blocksAtOnce, to - first + 1) }, (_, index) => first + index);
+      let span = blocksAtOnce.first;
+      for (let first = from; first <= to;) {
+        const numbers = Array.from({ length: Math.min(span, to - first + 1) }, (_, index) => first + index);
+        first += numbers.length;
         const calls = numbers.map((number) => ({ method: 'eth_getBlockByNumber', params: [toHex(number), true] }));
         const answers = await rpc.many(calls, signal);
         const ours = answers
           .flatMap((answer, index) => transactionsOf(accepted(answer), numbers[index]))
           .filter((transaction) => transaction.from.toLowerCase() === wallet);
+        if (ours.length < fewTransactions) span = Math.min(2 * span, blocksAtOnce.most);
         const statuses = await statusesOf(ours, signal);
         for (const { hash, to: target, nonce, input, blockNumber } of ours) {
           const status = statuses.get(hash);

@@ -10,7 +10,7 @@ const stillMsMax = 15_000;
 /** Accepted and not mined for so long: the node's word is doubted. */
 const haltedMsMax = 60_000;
 /** Blocks read at once, newest last: a row is at most some ten blocks long. */
-const blocksAtOnce = 20;
+const blocksAtOnce = 100;
 /** Looks at all blocks there are without finding a nonce that is used. */
 const missesMax = 20;
 
