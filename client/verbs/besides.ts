@@ -66,10 +66,16 @@ const doctor: Verb = {
 
 const demo: Verb = {
   name: 'demo',
-  about: 'See one job move real data: a recording, a sender, Temporal, a worker, a sync, a proof.',
-  flags: [],
+  about: 'See jobs move real data: a recording, a sender, Temporal, a worker, a sync, a proof.',
+  // Both are for `npm start`, which brings what the recall job needs, or knows why it cannot.
+  flags: [
+    { flags: '--recall <file>', about: 'settings of the recall job’s two ends', hidden: true },
+    { flags: '--without-recall <reason>', about: 'why there is no recall job', hidden: true },
+  ],
   examples: ['waybill demo'],
-  more: 'Needs nothing and leaves nothing but a folder under the temporary directory.',
+  more:
+    'Needs nothing and leaves nothing but a folder under the temporary directory. It shows the audio job; `npm start`, in a\n' +
+    'checkout, shows the recall job as well.',
   load: async () => (await import('./demo.js')).demo,
 };
 

@@ -11,6 +11,10 @@ import contracts from './contracts/Recall.json';
 export const machineAddress = '0xff00000000000000000000000000000000000011';
 export const blobsAddress = '0xff00000000000000000000000000000000000042';
 const readyMsMax = 20_000;
+/** For how long it can be asked why a transaction failed, by its block's state. */
+const stateSeconds = 13;
+const statesMin = 16;
+const statesMax = 64;
 
 /** Seconds between blocks, fractions allowed; 0 mines each transaction at once; manual mines when told to. */
 export type BlockTime = number | 'manual';
@@ -116,7 +120,7 @@ function argumentsOf({ chainId, blocks }: ChainOptions, port: number, state: str
     // Transactions of all blocks are kept, for they are what tests ask for; states of old blocks are not: a copy for each
     // block of a long run is a gigabyte. Why a transaction failed is asked within a few blocks.
     'transaction-block-keeper': 100_000,
-    'prune-history': 64,
+    'prune-history': statesKept(blocks),
     order: 'fifo',
     'code-size-limit': 100_000,
     state,
@@ -127,6 +131,12 @@ function argumentsOf({ chainId, blocks }: ChainOptions, port: number, state: str
     ...pace,
     ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]),
   ];
+}
+
+/** Each is a copy of all that is stored: of a hundred thousand objects, some forty megabytes. */
+function statesKept(blocks: BlockTime): number {
+  if (blocks === 'manual' || blocks === 0) return statesMax;
+  return Math.min(statesMax, Math.max(statesMin, Math.ceil(stateSeconds / blocks)));
 }
 
 interface Answer<R> {
