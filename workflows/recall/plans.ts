@@ -1,22 +1,23 @@
 /** Plans on their way: sent in order, sent again when the chain has lost them, settled, and then passed by the cursor. */
 import { ApplicationFailure } from '@temporalio/workflow';
 import type { BroadcastResult, ConfirmResult, Plan, RecallCursor } from '../../activities/recall/contract';
-import { addCounts, retryWaitMs } from '../../activities/shared/contract';
+import { addCounts, retryWaitMs, type Counts } from '../../activities/shared/contract';
 import { fail, type Entry, type Lane } from './lane-state';
 
 /** Transactions tried for one object in a leg; after that it waits, parked. */
 const attemptsMax = 3;
 
 /**
- * What an earlier leg could not settle comes first, unchanged: its nonces are taken until it is mined. Its objects are not
- * counted as done by this: the cursor stands before them, and the next stage finds them there.
+ * What an earlier leg could not settle comes first, unchanged: its nonces are taken until it is mined. The
+ * cursor stands before its objects, and the next stage finds them there.
  */
 export async function settlePending(lane: Lane): Promise<void> {
   lane.unsettled.push(...(lane.input.cursor?.pending ?? []));
   try {
     for (const plan of [...lane.unsettled]) await broadcast(lane, plan);
     for (const plan of [...lane.unsettled]) {
-      await confirmed(lane, plan);
+      const { confirmed: objects, bytes } = await confirmed(lane, plan);
+      count(lane, { objects, bytes });
       lane.unsettled.shift();
     }
     const { input } = lane;
@@ -89,6 +90,8 @@ function giveUpNonces(lane: Lane, plan: Plan, entry: Entry, taken: readonly numb
 export async function settlePlan(lane: Lane, plan: Plan, entry: Entry): Promise<void> {
   try {
     takeOutcome(lane, plan, entry, await confirmed(lane, plan));
+    // The cursor does not pass it, but what has arrived has: reading again finds it there.
+    if (entry.refused) count(lane, entry.counts ?? {});
     lane.unsettled = lane.unsettled.filter((each) => each !== plan);
     entry.settled = true;
     advance(lane);
@@ -135,6 +138,10 @@ function takeOutcome(lane: Lane, plan: Plan, entry: Entry, outcome: ConfirmResul
   }
   const failedIds = new Set(failed.map(({ id }) => id));
   entry.recovered = Object.keys(entry.staged.attempts).filter((id) => !failedIds.has(id));
+}
+
+function count(lane: Lane, counts: Counts): void {
+  lane.result = { ...lane.result, counts: addCounts(lane.result.counts, counts) };
 }
 
 /** Moves the cursor over what is settled, in the order of reading. */

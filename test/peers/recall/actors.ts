@@ -34,9 +34,16 @@ export async function operate(anvil: Anvil, name: string, args: readonly unknown
   return await operateOn(anvil, { to: blobsAddress, abi: abis.blobs, name, args });
 }
 
+/** anvil gives two that come at once the same nonce. */
+const lastSent = new WeakMap<Anvil, Promise<unknown>>();
+
 export async function operateOn(anvil: Anvil, { to, abi, name, args }: ContractCall): Promise<Hex> {
   const data = encodeFunctionData({ abi, functionName: name, args });
-  return await anvil.call<Hex>('eth_sendTransaction', { from: operator, to, data, gas: operatorGas });
+  const send = (): Promise<Hex> =>
+    anvil.call<Hex>('eth_sendTransaction', { from: operator, to, data, gas: operatorGas });
+  const sent = (lastSent.get(anvil) ?? Promise.resolve()).then(send, send);
+  lastSent.set(anvil, sent);
+  return await sent;
 }
 
 /** Throws if it was reverted. */
