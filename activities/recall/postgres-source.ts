@@ -2,7 +2,7 @@
  * `object_index` in PostgreSQL, with the bytes in the row or in S3. Times and ids stay PostgreSQL's own texts, in UTC and in the
  * order of the database: a Date would cut a time's microseconds.
  */
-import type { PoolClient, QueryResultRow } from 'pg';
+import type { QueryResultRow } from 'pg';
 import type { RowPosition } from './contract';
 import { Database, type DatabaseSettings } from './database';
 import { permanent } from './failures';
@@ -11,15 +11,13 @@ import { openRow, openSmallRows } from './row-bytes';
 import { after, atOrBefore, filterSql, Parameters } from './row-query';
 import type { ObjectBytes, ObjectRow, ObjectSource, RowFilter, Watermark } from './source';
 import { readShape, type TableShape } from './table-shape';
+import { readWatermark, writtenSince } from './watermark';
 
 export interface SourceSettings {
   readonly database: DatabaseSettings;
   /** Null: the bytes are in the row. */
   readonly s3: StoreSettings | null;
 }
-
-/** An open transaction that has not written yet may still do so, with its start as created_at. */
-const silentTransactionSeconds = 60;
 
 interface Fields extends QueryResultRow {
   id: string;
@@ -40,7 +38,7 @@ class PostgresSource implements ObjectSource {
   private readonly database: Database;
   private readonly table: string;
   private readonly store: ObjectStore | null;
-  private shape: Promise<TableShape> | null = null;
+  private shape: TableShape | null = null;
 
   constructor({ database, s3 }: SourceSettings) {
     this.database = new Database(database);
@@ -55,7 +53,7 @@ class PostgresSource implements ObjectSource {
     this.shape = null;
     const { name, relation, mayLackTime } = await this.shaped(signal);
     if (!mayLackTime) return;
-    const sql = `SELECT 1 FROM ${relation} WHERE created_at IS NULL LIMIT 1`;
+    const sql = `SELECT 1 FROM ${relation} WHERE o.created_at IS NULL LIMIT 1`;
     const { rows } = await this.database.use(signal, (client) => client.query(sql));
     if (rows.length > 0)
       throw permanent(
@@ -76,10 +74,10 @@ class PostgresSource implements ObjectSource {
     return this.select(signal, range.digest, (parameters, shape) => {
       const conditions = [
         ...(range.after === null ? [] : after(range.after, parameters, shape)),
-        `created_at < ${parameters.add(range.before)}::${shape.createdAt}`,
+        `o.created_at < ${parameters.add(range.before)}::${shape.createdAt}`,
         ...filterSql(filter, parameters, shape),
       ];
-      return `${conditions.join(' AND ')} ORDER BY created_at, ${shape.id} LIMIT ${range.limit}`;
+      return { conditions, order: `ORDER BY o.created_at, ${shape.id}`, limit: range.limit };
     });
   }
 
@@ -93,16 +91,16 @@ class PostgresSource implements ObjectSource {
       if (range.afterId !== '') conditions.push(`${shape.id} > ${parameters.add(range.afterId)}::${shape.idType}`);
       if (range.upTo !== null) conditions.push(atOrBefore(range.upTo, parameters, shape));
       if (range.since !== null && shape.hasXmin) conditions.push(writtenSince(parameters.add(range.since)));
-      return `${conditions.join(' AND ') || 'true'} ORDER BY ${shape.id} LIMIT ${range.limit}`;
+      return { conditions, order: `ORDER BY ${shape.id}`, limit: range.limit };
     });
   }
 
   async rows(ids: readonly string[], digest: boolean, signal: AbortSignal): Promise<ObjectRow[]> {
-    const rows = await this.select(
-      signal,
-      digest,
-      (parameters, { id, idType }) => `${id} = ANY(${parameters.add(ids)}::${idType}[])`,
-    );
+    const rows = await this.select(signal, digest, (parameters, { id, idType }) => ({
+      conditions: [`${id} = ANY(${parameters.add(ids)}::${idType}[])`],
+      order: '',
+      limit: ids.length,
+    }));
     const byId = new Map(rows.map((row) => [row.id, row]));
     return ids.flatMap((id) => byId.get(id) ?? []);
   }
@@ -113,10 +111,8 @@ class PostgresSource implements ObjectSource {
   }
 
   async openSmall(rows: readonly ObjectRow[], signal: AbortSignal): Promise<Map<string, ObjectBytes>> {
-    const { store } = this;
-    if (store === null)
-      return await openSmallRows(rows, await this.shaped(signal), (work) => this.database.use(signal, work));
-    return new Map(await Promise.all(rows.map(async (row) => [row.id, await store.open(row, signal)] as const)));
+    if (this.store !== null) return await this.store.openSmall(rows, signal);
+    return await openSmallRows(rows, await this.shaped(signal), (work) => this.database.use(signal, work));
   }
 
   async head(row: ObjectRow, signal: AbortSignal): Promise<{ size: number; etag: string } | null> {
@@ -132,7 +128,7 @@ class PostgresSource implements ObjectSource {
     const parameters = new Parameters();
     const conditions = filterSql(filter, parameters, shape);
     if (position !== null) conditions.unshift(...after(position, parameters, shape));
-    const sql = `SELECT count(*)::text AS rows, coalesce(sum(${shape.size}), 0)::text AS bytes, min(created_at)::text AS oldest
+    const sql = `SELECT count(*)::text AS rows, coalesce(sum(${shape.size}), 0)::text AS bytes, min(o.created_at)::text AS oldest
                    FROM ${shape.relation} WHERE ${conditions.join(' AND ') || 'true'}`;
     const { rows } = await this.database.use(signal, (client) =>
       client.query<{ rows: string; bytes: string; oldest: string | null }>(sql, parameters.values),
@@ -147,24 +143,23 @@ class PostgresSource implements ObjectSource {
   }
 
   private async shaped(signal: AbortSignal): Promise<TableShape> {
-    this.shape ??= this.database.use(signal, (client) => readShape(client, this.table, this.mode));
-    try {
-      return await this.shape;
-    } catch (error) {
-      this.shape = null;
-      throw error;
-    }
+    this.shape ??= await this.database.use(signal, (client) => readShape(client, this.table, this.mode));
+    return this.shape;
   }
 
   private async select(
     signal: AbortSignal,
     digest: boolean,
-    where: (parameters: Parameters, shape: TableShape) => string,
+    which: (parameters: Parameters, shape: TableShape) => { conditions: string[]; order: string; limit: number },
   ): Promise<ObjectRow[]> {
     const shape = await this.shaped(signal);
     const parameters = new Parameters();
+    const { conditions, order, limit } = which(parameters, shape);
     const sha256 = digest && shape.bytes !== null ? `, encode(sha256(${shape.bytes}), 'hex') AS sha256` : '';
-    const sql = `SELECT ${shape.columns}${sha256} FROM ${shape.relation} WHERE ${where(parameters, shape)}`;
+    // The rows are chosen first: bytes are measured and hashed of those alone, whatever else was sorted to find them.
+    const sql = `SELECT ${shape.columns}${sha256} FROM (
+                   SELECT * FROM ${shape.relation} WHERE ${conditions.join(' AND ') || 'true'} ${order} LIMIT ${limit}
+                 ) AS o ${order}`;
     const { rows } = await this.database.use(signal, (client) => client.query<Fields>(sql, parameters.values));
     return rows.map(rowOf);
   }
@@ -187,31 +182,4 @@ function rowOf({
     objectKey: rest.object_key,
     sha256: rest.sha256 ?? null,
   };
-}
-
-/**
- * Rows whose transaction is at or after a horizon. A row has the low 32 bits of its transaction's number only, which age()
- * counts back from now; the horizon has all 64. More than 2^31 transactions ago nothing can be told apart: then all rows.
- */
-function writtenSince(horizon: string): string {
-  const distance = `(pg_snapshot_xmax(pg_current_snapshot())::text::numeric - ${horizon}::numeric)`;
-  return `(${distance} >= 2147483647 OR age(xmin) <= ${distance})`;
-}
-
-async function readWatermark(client: PoolClient, settleSeconds: number): Promise<Watermark> {
-  const { rows } = await client.query<{ before: string; horizon: string; exact: boolean }>(
-    `SELECT least(
-              clock_timestamp() - make_interval(secs => $1),
-              (SELECT min(xact_start) FROM pg_stat_activity
-                WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-                  AND (backend_xid IS NOT NULL OR xact_start > clock_timestamp() - make_interval(secs => $2))),
-              (SELECT min(prepared) - make_interval(secs => $1) FROM pg_prepared_xacts WHERE database = current_database())
-            )::text AS before,
-            pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
-            NOT pg_is_in_recovery() AND pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS exact`,
-    [settleSeconds, silentTransactionSeconds],
-  );
-  const [found] = rows;
-  if (found === undefined) throw new Error('the watermark query gave no row');
-  return found;
 }

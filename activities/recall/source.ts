@@ -50,7 +50,7 @@ export interface ObjectBytes {
 }
 
 export interface ObjectSource {
-  /** `host:port/database.schema.table`, no secrets: what a cursor is bound to. */
+  /** `host:port/database.table`, the table as it is configured, no secrets: what a cursor is bound to. */
   readonly identity: string;
   readonly mode: 'row' | 's3';
   /**
@@ -58,6 +58,10 @@ export interface ObjectSource {
    * would mend it; throws plain errors for trouble of the world.
    */
   check(signal: AbortSignal): Promise<void>;
+  /**
+   * Taken before the pages that rely on it: what is committed by then they see, what is open then lies beyond `before` or,
+   * should it be dated back, at or after the horizon.
+   */
   watermark(settleSeconds: number, signal: AbortSignal): Promise<Watermark>;
   /**
    * Rows after `after` and before `before`, by (created_at, id), at most `limit`. Never skips: rows with equal times
@@ -70,7 +74,8 @@ export interface ObjectSource {
   ): Promise<ObjectRow[]>;
   /**
    * Rows by id after `afterId` (empty: from the first), at most `limit`. `since`: only those written by transactions from that
-   * horizon on (where the table has no xmin, as a view has none: all); `upTo`: only rows at or before that position.
+   * horizon on, perhaps with some older (where the table has no xmin, as a view has none: all); `upTo`: only rows at or
+   * before that position.
    */
   sweep(
     filter: RowFilter,
@@ -80,11 +85,15 @@ export interface ObjectSource {
   /** Rows by id, in that order; those that are gone are left out. */
   rows(ids: readonly string[], digest: boolean, signal: AbortSignal): Promise<ObjectRow[]>;
   /**
-   * The bytes of a row. Never holds a whole object: row mode reads `data` in slices of a few MiB, S3 mode streams. Throws
-   * RecordRefused where the object or the row is gone, StoreRefused where the store refuses us.
+   * The bytes of a row. Holds at most 1 MiB whole: beyond, row mode reads `data` in slices of a few MiB and S3 mode streams,
+   * from when the first is asked for. Throws RecordRefused where the object or the row is gone, StoreRefused where the
+   * store refuses us.
    */
   open(row: ObjectRow, signal: AbortSignal): Promise<ObjectBytes>;
-  /** The same for many small rows at once (row mode: one query); absent ones are left out. Held in memory: up to 8 MiB. */
+  /**
+   * The same for many small rows at once (row mode: one query); absent ones are left out, refused ones throw when they are
+   * read. Held in memory: the caller asks for 8 MiB at most.
+   */
   openSmall(rows: readonly ObjectRow[], signal: AbortSignal): Promise<Map<string, ObjectBytes>>;
   /** What S3 says of an object without its bytes: size, ETag. Row mode: null. */
   head(row: ObjectRow, signal: AbortSignal): Promise<{ size: number; etag: string } | null>;

@@ -45,13 +45,11 @@ export async function startSender(
 }
 
 /** The exit code of the first verb that did not do well. */
-export async function showAudio({ url, copies }: Sender, { callOf, output }: Scene): Promise<number> {
+export async function showAudio({ url, copies }: Sender, { type, output }: Scene): Promise<number> {
   const given = { 'audio.remote_url': url, 'audio.local_dir': copies };
-  output.say(`\n$ waybill audio sync -r ${url} -l ${copies}`);
-  const synced = await runJob(audio, callOf('waybill audio sync', given));
+  const synced = await type(`waybill audio sync -r ${url} -l ${copies}`, (call) => runJob(audio, call), given);
   if (synced !== exit.ok) return synced;
-  output.say(`\n$ waybill audio verify -l ${copies}`);
-  const verified = await verify(callOf('waybill audio verify', given));
+  const verified = await type(`waybill audio verify -l ${copies}`, verify, given);
   output.say(`\nThe copy  ${fileIn(copies)}  (${sizeOf(fileIn(copies))})`);
   return verified;
 }

@@ -8,15 +8,11 @@ import { recall } from './command';
 import { verify } from './verify';
 
 /** `file`: settings that name the two ends. The exit code of the first verb that did not do well. */
-export async function showRecall(file: string, { callOf, output }: Scene): Promise<number> {
-  const type = (verb: string): void => output.say(`\n$ waybill recall ${verb} -c ${shellWord(file)}`);
-  type('run');
-  // The rows are there before the job is: none can slip in behind another.
-  const ran = await runJob(recall, callOf('waybill recall run'));
+export async function showRecall(file: string, { type }: Scene): Promise<number> {
+  const where = `-c ${shellWord(file)}`;
+  const ran = await type(`waybill recall run ${where}`, (call) => runJob(recall, call));
   if (ran !== exit.ok) return ran;
-  type('verify --bytes');
-  const verified = await verify(callOf('waybill recall verify', {}, { bytes: true }));
-  type('status');
-  const told = await jobStatus(recall, callOf('waybill recall status'));
+  const verified = await type(`waybill recall verify --bytes ${where}`, verify, {}, { bytes: true });
+  const told = await type(`waybill recall status ${where}`, (call) => jobStatus(recall, call));
   return verified === exit.ok ? told : verified;
 }

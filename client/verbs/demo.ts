@@ -14,13 +14,13 @@ import { patience } from '../flags';
 import { shellWord } from '../format';
 import { given, onInterrupt, type Interrupt } from '../interrupt';
 import { showRecall } from '../recall/demo';
-import type { Call } from '../verb';
+import type { Call, Run } from '../verb';
 
 /** What the parts of the demo share. */
 export interface Scene {
   readonly output: Call['output'];
-  /** A verb typed with these flags, on the demo's own Temporal. */
-  readonly callOf: (command: string, given?: Settings, options?: Call['options']) => Call;
+  /** A line as typed, and its verb on the demo's own Temporal; neither, once somebody has ended the demo. */
+  readonly type: (line: string, verb: Run, given?: Settings, options?: Call['options']) => Promise<number>;
 }
 
 type Settings = Partial<Record<OptionKey, unknown>>;
@@ -40,10 +40,10 @@ export async function demo(call: Call): Promise<number> {
     dev = await startEmbedded(configOf({}));
     output.say(`Temporal  ${dev.address}`);
     output.say(`UI        ${dev.uiUrl}`);
-    const scene: Scene = { output, callOf: callsOn(dev, output, configOf) };
+    const scene: Scene = { output, type: typedOn(dev, output, configOf, interrupt) };
     const codes = [await showAudio(sender, scene)];
     if (recall === undefined) output.say(`\n${absence(withoutRecall)}`);
-    else if (!interrupt.signal.aborted) codes.push(await showRecall(recall, scene));
+    else codes.push(await showRecall(recall, scene));
     output.say(`\nThe runs  ${dev.uiUrl}/namespaces/default/workflows`);
     await untilLookedAt(call, dev, recall, interrupt);
     return worst(codes);
@@ -83,16 +83,22 @@ function worst(codes: readonly number[]): number {
   return bad.find((code) => code !== exit.partial) ?? bad[0] ?? exit.ok;
 }
 
-function callsOn(
+function typedOn(
   { address }: DevProcess,
   output: Call['output'],
   configOf: (flags: Settings) => Config,
-): Scene['callOf'] {
+  { signal }: Interrupt,
+): Scene['type'] {
   const temporal = { address, namespace: 'default', connectionOptions: { address } };
-  return (command, flags = {}, options = {}) => ({
-    ...{ command, temporal, output, given: flags, config: configOf(flags) },
-    options: { unreachableAfter: patience.default, ...options },
-  });
+  return async (line, verb, flags = {}, more = {}) => {
+    if (signal.aborted) return exit.interrupted;
+    output.say(`\n$ ${line}`);
+    const command = line.split(' ').slice(0, 3).join(' ');
+    const options = { unreachableAfter: patience.default, ...more };
+    const code = await verb({ command, temporal, output, given: flags, config: configOf(flags), options });
+    // It may have come before the verb listened: what was not done is not to be taken for done.
+    return signal.aborted ? exit.interrupted : code;
+  };
 }
 
 /** As this machine has it, but quiet, and without what a settings file says of other senders. `file`: the recall job's own. */

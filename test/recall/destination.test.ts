@@ -21,7 +21,8 @@ interface Subject {
   readonly network: RecallNetwork;
   readonly keys: readonly string[];
   setCredit(address: string, free: bigint): Promise<void>;
-  mine(blocks: number): Promise<void>;
+  /** Objects of these keys have no time left. */
+  expire(bucket: string, keys: readonly string[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -31,7 +32,7 @@ const inMemory = async (): Promise<Subject> => {
     network,
     keys: ['11', '22'].map((byte) => byte.repeat(32)),
     setCredit: async (address, free) => network.setCredit(address, free),
-    mine: async (blocks) => network.mine(blocks),
+    expire: async () => network.mine(3601),
     stop: async () => undefined,
   };
 };
@@ -42,7 +43,7 @@ const emulated = async (): Promise<Subject> => {
     network,
     keys: peer.wallets.map(({ privateKey }) => privateKey),
     setCredit: (address, free) => peer.setCredit(address, free),
-    mine: (blocks) => peer.mine(blocks),
+    expire: (bucket, keys) => peer.expire(bucket, keys),
     stop: async () => {
       network.close();
       await peer.stop();
@@ -221,7 +222,7 @@ describe.each([
   it('forgets what has expired', async () => {
     const { keys } = await add(1);
     expect(await network.objects(bucket, keys, signal)).not.toEqual([null]);
-    await subject.mine(3601);
+    await subject.expire(bucket, keys);
     expect(await network.objects(bucket, keys, signal)).toEqual([null]);
   });
 });

@@ -93,7 +93,9 @@ it('used-up credit blocks the run and says how far it lasts; it goes on when the
   const run = await job.begin({ batchSize: 10 });
   const blocked = await until(run, 'it is blocked', ({ phase }) => phase === 'blocked');
   expect(blocked.blockedBy).toBe('CreditExhausted');
-  expect(blocked.reason).toMatch(/enough for \d+ bytes at a TTL of 86400 epochs.*buyCredit/s);
+  // It is found out before anything is sent, or by the chain's own refusal: the remedy and the runway are said either way.
+  expect(blocked.reason).toMatch(/enough for \d+ bytes at a TTL of 86400 epochs/);
+  expect(blocked.reason).toContain('buyCredit');
   await job.peer.setCredit(wallet?.address ?? '', 10n ** 15n);
   await run.executeUpdate('resume');
   const result = await resultOf(run);

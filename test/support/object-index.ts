@@ -3,6 +3,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import {
   CreateBucketCommand,
   DeleteBucketCommand,
+  DeleteObjectCommand,
   DeleteObjectsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
@@ -30,6 +31,10 @@ export interface ObjectIndex {
   readonly made: Map<string, MadeObject>;
   /** Adds rows (and objects) of these sizes; `createdAt` by index, else now, each a microsecond on. */
   add(sizes: readonly number[], options?: AddOptions): Promise<MadeObject[]>;
+  /** S3: objects by the ids of their rows, which stay. */
+  removeObjects(ids: readonly string[]): Promise<void>;
+  /** S3: other content under the same name. */
+  replaceObject(id: string, content: Buffer): Promise<void>;
   /** A connection that the caller ends. */
   connect(): Promise<Client>;
   drop(): Promise<void>;
@@ -42,6 +47,8 @@ export interface AddOptions {
   readonly dataType?: string;
   /** Through a connection, whose transaction the caller ends. */
   readonly through?: Client;
+  /** S3: without the objects that the rows name. */
+  readonly rowsAlone?: boolean;
 }
 
 export const neededVariable = (name: string): string => {
@@ -51,9 +58,21 @@ export const neededVariable = (name: string): string => {
   return value;
 };
 
-export async function createObjectIndex(column: DataColumn): Promise<ObjectIndex> {
-  const url = neededVariable('WAYBILL_TEST_POSTGRES_URL');
+export interface IndexOptions {
+  /**
+   * A database of its own, with what is said after CREATE DATABASE's name: open transactions of other tests then hold
+   * nobody's watermark back. Null: a schema of the servers' common one.
+   */
+  readonly ownDatabase?: string | null;
+}
+
+export async function createObjectIndex(
+  column: DataColumn,
+  { ownDatabase = null }: IndexOptions = {},
+): Promise<ObjectIndex> {
   const schema = `recall_${randomBytes(5).toString('hex')}`;
+  const common = neededVariable('WAYBILL_TEST_POSTGRES_URL');
+  const url = ownDatabase === null ? common : await createDatabase(common, schema, ownDatabase);
   const connect = async (): Promise<Client> => {
     const client = new Client({ connectionString: url });
     client.on('error', () => undefined);
@@ -84,7 +103,7 @@ export async function createObjectIndex(column: DataColumn): Promise<ObjectIndex
     connect,
     add: async (
       sizes,
-      { createdAt, competition = competitions[0], agent, dataType = 'trade', through = client } = {},
+      { createdAt, competition = competitions[0], agent, dataType = 'trade', through = client, rowsAlone = false } = {},
     ) => {
       const first = sequence;
       sequence += sizes.length;
@@ -96,7 +115,7 @@ export async function createObjectIndex(column: DataColumn): Promise<ObjectIndex
         const sha256 = createHash('sha256').update(content).digest('hex');
         return { id, agentId, content, object: { id, key: `${folder}/${id}`, sha256, size: content.length } };
       });
-      if (store !== null) {
+      if (store !== null && !rowsAlone) {
         for (let from = 0; from < objects.length; from += 16)
           await Promise.all(objects.slice(from, from + 16).map(({ id, content }) => store.put(id, content)));
       }
@@ -105,7 +124,7 @@ export async function createObjectIndex(column: DataColumn): Promise<ObjectIndex
         const times = rows.map((_, index) => createdAt?.(from + index) ?? null);
         await through.query(
           `INSERT INTO ${schema}.object_index (id, competition_id, agent_id, data_type, size_bytes, created_at, ${isS3 ? 'object_key' : 'data'})
-           SELECT id, competition, agent, kind::${schema}.sync_data_type, size, coalesce(at, now()), content${isS3 ? '' : column === 'TEXT' ? '' : ''}
+           SELECT id, competition, agent, kind::${schema}.sync_data_type, size, coalesce(at, now()), content
              FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::timestamptz[], $7::${column === 'BYTEA' ? 'bytea' : 'text'}[])
                AS made (id, competition, agent, kind, size, at, content)`,
           [
@@ -122,12 +141,29 @@ export async function createObjectIndex(column: DataColumn): Promise<ObjectIndex
       for (const { object } of objects) made.set(object.id, object);
       return objects.map(({ object }) => object);
     },
+    removeObjects: async (ids) => store?.remove(ids),
+    replaceObject: async (id, content) => store?.put(id, content),
     drop: async () => {
-      await client.query(`DROP SCHEMA ${schema} CASCADE`);
+      if (ownDatabase === null) await client.query(`DROP SCHEMA ${schema} CASCADE`);
       await client.end();
+      if (ownDatabase !== null) await administer(common, `DROP DATABASE ${schema} WITH (FORCE)`);
       await store?.drop();
     },
   };
+}
+
+async function createDatabase(common: string, name: string, options: string): Promise<string> {
+  await administer(common, `CREATE DATABASE ${name} ${options}`);
+  const url = new URL(common);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+async function administer(url: string, sql: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  await client.query(sql);
+  await client.end();
 }
 
 export const competitions = ['0b000000-0000-4000-8000-000000000001', '0b000000-0000-4000-8000-000000000002'];
@@ -147,6 +183,7 @@ function contentOf(column: DataColumn, size: number, seed: number): Buffer {
 interface Store {
   readonly settings: NonNullable<SourceSettings['s3']>;
   put(id: string, content: Buffer): Promise<void>;
+  remove(ids: readonly string[]): Promise<void>;
   drop(): Promise<void>;
 }
 
@@ -167,6 +204,9 @@ async function createStore(bucket: string): Promise<Store> {
       await s3.send(
         new PutObjectCommand({ Bucket: bucket, Key: `objects/${id}`, Body: content, ContentType: 'application/json' }),
       );
+    },
+    remove: async (ids) => {
+      for (const id of ids) await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: `objects/${id}` }));
     },
     drop: async () => {
       for (;;) {

@@ -81,7 +81,8 @@ function writeSettings(folder: string, databaseUrl: string, store: StoreAddress,
 /** Resolves when somebody wants us to end. */
 function asked(): Promise<void> {
   return new Promise((resolve) => {
-    for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(name, () => resolve());
+    // On, not once: asked again it is about it already, and must not be cut short.
+    for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => resolve());
     // The pipe from whoever started us: its end is theirs.
     process.stdin.once('close', resolve).resume();
   });
