@@ -111,7 +111,8 @@ export default tseslint.config(
     message: 'What is shared between jobs knows none of them.',
   }),
   fence('activities/*/contract.ts', {
-    regex: '^(?!.*/contract$|zod$)',
+    // Its steps are a file of types: what a contract file would be too long with.
+    regex: '^(?!.*/contract$|\\./steps$|zod$)',
     message: 'A contract is pure: it imports nothing but zod and contracts.',
   }),
   fence('servers/**', {

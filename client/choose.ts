@@ -25,7 +25,7 @@ export async function chooseJob(
     const description = await describeJob(client, id);
     if (description !== null) return { id, name, description };
     // A place from the settings file is a hint; one from a flag, or a name, is meant.
-    if (givenName(job, call) !== null || job.place.key === undefined || job.place.key in call.given)
+    if (givenName(job, call) !== null || isPlaceGiven(job, call))
       throw new CommandError(exit.usage, `there is no job ${id}. ${await whatThereIs(client, job)}`);
   }
   const all = await listJobs(client, [job.kind]);
@@ -58,7 +58,7 @@ export async function wantedJob(
   const { config } = call;
   const configuredName = knowledge.isConfigured(config) ? knowledge.defaultName(config) : null;
   const name = givenName(job, call) ?? configuredName;
-  if (name === null && job.place.key !== undefined && !(job.place.key in call.given)) {
+  if (name === null && !isPlaceGiven(job, call)) {
     const all = await listJobs(client, [job.kind]);
     if (all.length > 0) return await existing(client, job, knowledge, call);
   }
@@ -70,7 +70,7 @@ export async function wantedJob(
   }
   // Throws when the ends are not both named.
   const settings = knowledge.settings(call);
-  const made = wanted ?? 'job';
+  const made = wanted ?? 'default';
   return { id: jobId(job.kind, made), name: made, host: config.get('worker.host'), settings, description };
 }
 
@@ -82,11 +82,11 @@ async function existing(client: Client, job: JobCommand, knowledge: JobKnowledge
 
 /** --job names one place and the flag another: nobody can mean that. */
 function refuseOtherPlace(job: JobCommand, knowledge: JobKnowledge, call: Call, name: string | null): void {
-  const { place, kind } = job;
-  if (place.key === undefined || !(place.key in call.given) || knowledge.defaultName(call.config) === name) return;
+  if (!isPlaceGiven(job, call) || knowledge.defaultName(call.config) === name) return;
+  const flag = job.place?.flags.replace(/^.*(--[\w-]+).*$/, '$1') ?? '';
   throw new CommandError(
     exit.usage,
-    `job ${jobId(kind, name ?? '')} has another destination than ${place.flags.replace(/^.*(--[\w-]+).*$/, '$1')} names. Leave out one of the two, or choose another --job.`,
+    `job ${jobId(job.kind, name ?? '')} has another destination than ${flag} names. Leave out one of the two, or choose another --job.`,
   );
 }
 
@@ -101,8 +101,13 @@ export function hostOf({ action }: ScheduleDescription): string {
   return action.taskQueue.split('@').slice(1).join('@');
 }
 
+/** The flag that names a job by its place was given in this call. */
+function isPlaceGiven({ place }: JobCommand, call: Call): boolean {
+  return place?.key !== undefined && place.key in call.given;
+}
+
 /** --job, with or without the kind in front of it. */
-function givenName(job: JobCommand, call: Call): string | null {
+export function givenName(job: JobCommand, call: Call): string | null {
   const given = call.options['job'];
   if (typeof given !== 'string' || given === '') return null;
   const prefix = jobId(job.kind, '');

@@ -4,9 +4,10 @@
  */
 import { ApplicationFailure, WorkflowFailedError, type Client } from '@temporalio/client';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { JobKind } from '../workflows/shared/names';
 import type { RunPhase, RunResult } from '../workflows/shared/run-state';
 import { isUnanswered, isUnreachable } from './connect';
-import { pollersOf } from './pollers';
+import { pollersOf, workerRemedy } from './pollers';
 import { lanesOf, takeSnapshot, type Snapshot } from './snapshot';
 
 export type Outcome =
@@ -21,8 +22,7 @@ export type Outcome =
 export interface FollowOptions {
   readonly workflowId: string;
   readonly queue: string;
-  /** How to start a worker of that queue. */
-  readonly workerCommand: string;
+  readonly kind: JobKind;
   readonly patienceMs: number;
   /** Given by Ctrl-C: stop following. */
   readonly signal: AbortSignal;
@@ -88,14 +88,15 @@ function createWatch(client: Client, options: FollowOptions): () => Promise<Outc
         : null;
     }
     lost.longer(0, false);
-    waits = snapshot.waiting;
+    const awaited = awaitedQueue(snapshot, queue);
+    waits = snapshot.waiting && awaited === queue;
     options.onSnapshot(snapshot);
     if (!['RUNNING', 'PAUSED'].includes(snapshot.status)) return await endOf(client, workflowId);
     const stopped = stoppedOutcome(snapshot);
     if (stopped !== null && options.stopsEnd) return stopped;
     const still = moved.longer(patienceMs, moved.same(signatureOf(snapshot)));
     if (unattended.longer(noWorkerAfterMs, snapshot.waiting)) {
-      const line = await nobodyWorks(client, options);
+      const line = await nobodyWorks(client, options.kind, awaited);
       sayOnce(line);
       if (unattended.longer(patienceMs, true)) return { kind: 'unreachable', reason: line };
     }
@@ -153,13 +154,18 @@ function stuckOutcome(
   return { kind: 'unreachable', reason: failing.map(({ failure }) => failure?.message ?? '').join('; ') };
 }
 
-async function nobodyWorks(client: Client, { queue, workerCommand }: FollowOptions): Promise<string> {
+/** The queue of a task that waits; the run's own if that is not known. */
+function awaitedQueue({ pending }: Snapshot, queue: string): string {
+  return pending.find(({ waiting, queue: other }) => waiting && other !== '')?.queue ?? queue;
+}
+
+async function nobodyWorks(client: Client, kind: JobKind, queue: string): Promise<string> {
   const pollers = await pollersOf(client, queue);
   const what =
     pollers.length === 0
       ? `no worker takes tasks of the queue ${queue}`
       : `the workers of the queue ${queue} (${pollers.join(', ')}) are busy or gone`;
-  return `${what}: start one with \`${workerCommand}\` on that host, or \`waybill dev\``;
+  return `${what}: start one with ${workerRemedy(kind, queue)}, or \`waybill dev\``;
 }
 
 async function endOf(client: Client, workflowId: string): Promise<Outcome> {

@@ -30,7 +30,7 @@ export async function followShown(
     return await followRun(client, {
       workflowId,
       queue,
-      workerCommand: `waybill worker --job ${job.kind}`,
+      kind: job.kind,
       patienceMs: Number(call.options['unreachableAfter']) * 1000,
       signal: interrupt.signal,
       progress: knowledge !== undefined,

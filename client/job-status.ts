@@ -7,7 +7,7 @@ import type { ChosenJob } from './choose';
 import { isRunResult } from './follow';
 import { bytes, duration, plural, printable, shellWord, table, withoutPassword } from './format';
 import { intervalOf, lastRun, openRuns, settingsOf } from './job';
-import { pollersOf } from './pollers';
+import { pollersOf, workerRemedy } from './pollers';
 import { lanesOf, takeSnapshot } from './snapshot';
 import type { JobCommand, JobKnowledge } from './verb';
 
@@ -27,6 +27,7 @@ export interface RunStatus {
 export interface LastRunStatus {
   readonly workflowId: string;
   readonly status: string;
+  readonly startedAt: string;
   readonly endedAt: string | null;
   readonly lanes: readonly LaneState<unknown>[];
   readonly counts: Counts;
@@ -108,11 +109,13 @@ async function runStatus(client: Client, workflowId: string): Promise<RunStatus>
 async function lastRunStatus(client: Client, workflowId: string): Promise<LastRunStatus | null> {
   const handle = client.workflow.getHandle(workflowId);
   try {
-    const { status, closeTime } = await handle.describe();
+    const { status, startTime, closeTime } = await handle.describe();
     const result: unknown = status.name === 'COMPLETED' ? await handle.result() : null;
-    const told = isRunResult(result) ? result : { state: status.name.toLowerCase(), lanes: [], counts: {}, parked: [] };
-    const { state, lanes, counts, parked } = told;
-    return { workflowId, status: state, endedAt: closeTime?.toISOString() ?? null, lanes, counts, parked };
+    const nothing = { state: status.name.toLowerCase(), lanes: [], counts: {}, parked: [] };
+    const { state, lanes, counts, parked } = isRunResult(result) ? result : nothing;
+    // A run that continued as new began before its last workflow did.
+    const startedAt = isRunResult(result) ? result.startedAt : startTime.toISOString();
+    return { workflowId, status: state, startedAt, endedAt: closeTime?.toISOString() ?? null, lanes, counts, parked };
   } catch (error) {
     // Older than Temporal keeps histories.
     if (error instanceof Error && error.name === 'WorkflowNotFoundError') return null;
@@ -136,7 +139,7 @@ export function statusLines(status: JobStatus, job: JobCommand, knowledge: JobKn
     `  ${withoutPassword(status.summary)}`,
     ...(workers.length > 0
       ? [`  worker: ${workers.join(', ')}`]
-      : [`  NO WORKER takes tasks of ${queue}: \`waybill worker --job ${job.kind}\` on that host, or \`waybill dev\``]),
+      : [`  NO WORKER takes tasks of ${queue}: ${workerRemedy(job.kind, queue)}, or \`waybill dev\``]),
     ...(run === null ? ['  no run is open'] : runLines(run, job, knowledge, now)),
     ...(last === null ? [] : lastLines(last, job, knowledge, now)),
     ...((run ?? last)?.parked.length
@@ -176,8 +179,9 @@ function lastLines(last: LastRunStatus, { lane }: JobCommand, knowledge: JobKnow
 function laneTable(lanes: readonly LaneState<unknown>[], word: string, knowledge: JobKnowledge): string[] {
   if (lanes.length === 0) return [];
   const rows = lanes.map(({ lane, status, cursor, counts, failure, note }) => {
-    const { position, target } = knowledge.place(cursor);
-    const place = position === null ? '-' : `${position}${target === null ? '' : ` of ${target}`}`;
+    const { position, target } = knowledge.place(cursor, counts);
+    const number = position === null ? '-' : `${position}${target === null ? '' : ` of ${target}`}`;
+    const place = knowledge.standing === undefined ? number : (knowledge.standing(cursor) ?? '-');
     const wrong = failure === undefined ? (note ?? '') : `${failure.type}: ${failure.reason}`;
     return [printable(lane), status, place, knowledge.counts(counts), printable(wrong)];
   });

@@ -23,6 +23,8 @@ export interface Job {
   readonly host: string;
   /** The workflow's input. */
   readonly settings: object;
+  /** What its runs are, if not the kind's own sync. */
+  readonly workflowType?: string;
   /** One line for the UI. */
   readonly summary: string;
 }
@@ -52,8 +54,9 @@ export interface ListedJob {
 /** By name. A job that was made in the last second may be missing: lists follow behind. */
 export async function listJobs(client: Client, kinds: readonly JobKind[] = jobKinds): Promise<ListedJob[]> {
   const found: ListedJob[] = [];
-  for await (const { scheduleId: id } of client.schedule.list()) {
-    const kind = kinds.find((each) => id.startsWith(jobId(each, '')));
+  for await (const { scheduleId: id, action } of client.schedule.list()) {
+    // What is repeated beside a job, such as a renewal, starts another workflow.
+    const kind = kinds.find((each) => id.startsWith(jobId(each, '')) && action?.workflowType === syncWorkflow[each]);
     if (kind !== undefined) found.push({ kind, id, name: id.slice(jobId(kind, '').length) });
   }
   return found.sort((left, right) => (left.id < right.id ? -1 : 1));
@@ -83,7 +86,7 @@ export async function ensureJob(
   return 'changed';
 }
 
-function actionOf({ kind, name, host, settings, summary }: Job): {
+function actionOf({ kind, name, host, settings, summary, workflowType }: Job): {
   type: 'startWorkflow';
   workflowType: string;
   workflowId: string;
@@ -93,7 +96,7 @@ function actionOf({ kind, name, host, settings, summary }: Job): {
 } {
   return {
     type: 'startWorkflow',
-    workflowType: syncWorkflow[kind],
+    workflowType: workflowType ?? syncWorkflow[kind],
     workflowId: jobId(kind, name),
     taskQueue: taskQueue(kind, host),
     args: [settings],

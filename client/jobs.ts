@@ -1,6 +1,7 @@
 /** Every job the command knows, by kind. */
 import type { JobKind } from '../workflows/shared/names';
 import { audio } from './audio/command';
+import { recall } from './recall/command';
 import type { JobCommand } from './verb';
 
-export const jobs: Readonly<Record<JobKind, JobCommand>> = { audio };
+export const jobs: Readonly<Record<JobKind, JobCommand>> = { recall, audio };

@@ -1,5 +1,6 @@
-/** Who takes the tasks of a queue. */
+/** Who takes the tasks of a queue, and how to have somebody. */
 import type { Client } from '@temporalio/client';
+import type { JobKind } from '../workflows/shared/names';
 
 /** A poll lasts a minute at most; Temporal remembers a poller for five. */
 const recentMs = 75_000;
@@ -18,4 +19,11 @@ export async function pollersOf(client: Client, queue: string): Promise<string[]
     .flatMap(({ pollers }) => pollers ?? [])
     .filter(({ lastAccessTime }) => Date.now() - Number(lastAccessTime?.seconds ?? 0) * 1000 < recentMs);
   return [...new Set(recent.map(({ identity }) => identity ?? ''))].sort();
+}
+
+/** What stands behind the @ of a queue says which worker it has to be: a host's, or one that has a wallet's key. */
+export function workerRemedy(kind: JobKind, queue: string): string {
+  const [, at] = queue.split('@');
+  const where = at === undefined ? '' : at.startsWith('0x') ? ' that has the key of this wallet' : ' on that host';
+  return `\`waybill worker --job ${kind}\`${where}`;
 }

@@ -18,7 +18,13 @@ export function createProgram(version: string, finish: (code: number) => void): 
     .exitOverride()
     .addHelpText(
       'after',
-      exampleText(['waybill demo', 'waybill dev', 'waybill audio sync -r http://recorder:3000 -l ./radio']),
+      exampleText([
+        'waybill demo',
+        'waybill dev',
+        ...Object.values(jobs).map(
+          ({ kind, runAlias, exampleFlags }) => `waybill ${kind} ${runAlias ?? 'run'} ${exampleFlags}`,
+        ),
+      ]),
     );
   for (const job of Object.values(jobs)) {
     const parent = program.command(job.kind).description(job.about);
@@ -82,6 +88,7 @@ async function call(
   const { loadConfig } = await import('../workers/config.js');
   const file = options['config'] as string | undefined;
   const config = loadConfig({ flags: given, flagNames, ...(file === undefined ? {} : { file }) });
+  if (verb.logs !== true) for (const remark of config.remarks) output.say(remark);
   const run = await verb.load();
   return await run({ command, options, given, config, output });
 }

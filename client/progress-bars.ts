@@ -81,10 +81,11 @@ function bars(multi: MultiBar, output: Output): Display {
 
 const total = ({ position, target }: LaneView): number => Math.max(1, target ?? position ?? 1);
 
-function payload({ lane, status, position, target, bytesPerSecond, secondsLeft }: LaneView): object {
+function payload({ lane, status, position, target, unit, bytesPerSecond, secondsLeft }: LaneView): object {
+  const counted = unit === undefined ? `${position ?? 0} of ${target ?? '?'}` : `${position ?? 0} ${unit}`;
   return {
     lane: printable(lane).slice(0, 24).padEnd(24),
-    position: status === 'failed' ? 'failed' : `${position ?? 0} of ${target ?? '?'}`,
+    position: status === 'failed' ? 'failed' : counted,
     rate: status === 'running' && bytesPerSecond > 0 ? `  ${bytes(bytesPerSecond)}/s` : '',
     left: status === 'running' && secondsLeft !== null ? `  ${duration(secondsLeft)} left` : '',
   };

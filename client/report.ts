@@ -19,11 +19,13 @@ export interface ReportSubject {
   /** As `--job NAME` takes it. */
   readonly name: string;
   readonly workflowId: string;
+  /** A command about this run, by its verb. Absent: the job's own, `waybill audio pause --job NAME`. */
+  readonly command?: (verb: string) => string;
 }
 
 export function reportOf(outcome: Outcome, subject: ReportSubject): Report {
-  const { job, id, name, workflowId } = subject;
-  const verb = (word: string): string => `waybill ${job.kind} ${word} --job ${name}`;
+  const { id, workflowId } = subject;
+  const verb = commandOf(subject);
   const base = { job: id, run: workflowId, outcome: outcome.kind };
   const goesOn = [`follow it: ${verb('run')}`, `look at it: ${verb('status')}`, `end it: ${verb('cancel')}`];
   switch (outcome.kind) {
@@ -67,7 +69,12 @@ export function reportOf(outcome: Outcome, subject: ReportSubject): Report {
   }
 }
 
-function reportOfEnd(result: unknown, { job, knowledge, id, name, workflowId }: ReportSubject): Report {
+function commandOf({ job, name, command }: ReportSubject): (verb: string) => string {
+  return command ?? ((verb) => `waybill ${job.kind} ${verb} --job ${name}`);
+}
+
+function reportOfEnd(result: unknown, subject: ReportSubject): Report {
+  const { job, knowledge, id, workflowId } = subject;
   if (!isRunResult(result))
     return {
       code: exit.ok,
@@ -81,7 +88,7 @@ function reportOfEnd(result: unknown, { job, knowledge, id, name, workflowId }: 
     job: id,
     run: workflowId,
     outcome: result.state,
-    lanes: lanes.map((lane) => ({ ...lane, ...knowledge.place(lane.cursor) })),
+    lanes: lanes.map((lane) => ({ ...lane, ...knowledge.place(lane.cursor, lane.counts) })),
     parked: result.parked,
     counts: result.counts,
     lifetime: result.lifetime,
@@ -90,7 +97,7 @@ function reportOfEnd(result: unknown, { job, knowledge, id, name, workflowId }: 
   const remarks = [
     ...(result.state === 'cancelled' ? [`cancelled; the next run goes on from there`] : []),
     ...(result.parked.length > 0
-      ? [`${plural(result.parked.length, 'record')} parked: waybill ${job.kind} failures --job ${name}`]
+      ? [`${plural(result.parked.length, 'record')} parked: ${commandOf(subject)('failures')}`]
       : []),
     ...(lanes.length === 0 ? [`there were no ${job.lane}s`] : []),
   ];
@@ -104,11 +111,14 @@ export function laneLines(lanes: readonly LaneOutcome[], knowledge: JobKnowledge
   return table(lanes.map((lane) => [printable(lane.lane), printable(knowledge.laneReport(lane))]));
 }
 
+/** Counts of what was found there, not moved. */
+const onlyFound: readonly string[] = ['present'];
+
 /** True if the run found nothing to move. */
 export function didNothing(outcome: Outcome): boolean {
   return (
     outcome.kind === 'ended' &&
     isRunResult(outcome.result) &&
-    Object.values(outcome.result.counts).every((count) => count === 0)
+    Object.entries(outcome.result.counts).every(([kind, count]) => count === 0 || onlyFound.includes(kind))
   );
 }

@@ -2,13 +2,14 @@
 import type { Counts } from '../activities/shared/contract';
 import { bytes, duration, plural, printable } from './format';
 import { countsOf, lanesOf, type Snapshot } from './snapshot';
-import type { LanePlace } from './verb';
+import type { JobKnowledge, LanePlace } from './verb';
 
 export interface LaneView extends LanePlace {
   readonly lane: string;
   readonly status: string;
   readonly counts: Counts;
   readonly bytesPerSecond: number;
+  readonly positionsPerSecond: number;
   readonly secondsLeft: number | null;
 }
 
@@ -29,11 +30,11 @@ interface Sample {
 const rateWindowMs = 10_000;
 
 /** A viewer remembers what it saw, for the rates. One a run. */
-export function createViewer(place: (cursor: unknown) => LanePlace): (snapshot: Snapshot, nowMs: number) => RunView {
+export function createViewer(place: JobKnowledge['place']): (snapshot: Snapshot, nowMs: number) => RunView {
   let samples: Sample[] = [];
   return (snapshot, nowMs) => {
     const lanes = lanesOf(snapshot).filter(({ status }) => status !== 'idle');
-    const places = lanes.map(({ cursor }) => place(cursor));
+    const places = lanes.map(({ cursor, counts }) => place(cursor, counts));
     const now: Sample = {
       atMs: nowMs,
       lanes: new Map(
@@ -45,11 +46,13 @@ export function createViewer(place: (cursor: unknown) => LanePlace): (snapshot: 
     };
     samples = [...samples.filter(({ atMs }) => atMs > nowMs - rateWindowMs), now];
     const views = lanes.map(({ lane, status, counts }, index) => {
-      const { position = null, target = null } = places[index] ?? {};
+      const found = places[index] ?? { position: null, target: null };
+      const { position, target } = found;
       const rate = rateOf(samples, lane);
       const left = position === null || target === null ? null : target - position;
       const secondsLeft = left === null || rate.positions <= 0 ? null : Math.max(0, left) / rate.positions;
-      return { lane, status, position, target, counts, bytesPerSecond: rate.bytes, secondsLeft };
+      const rates = { bytesPerSecond: rate.bytes, positionsPerSecond: rate.positions };
+      return { lane, status, ...found, counts, ...rates, secondsLeft };
     });
     return {
       phase: snapshot.progress?.phase ?? 'waiting for a worker',
@@ -87,12 +90,21 @@ export function progressLine({ phase, lanes, counts, bytesPerSecond, parked }: R
     ...lanes.filter(({ status }) => status === 'running').map(laneLine),
     ...(counts['bytes'] === undefined ? [] : [bytes(counts['bytes'])]),
     ...(bytesPerSecond > 0 ? [`${bytes(bytesPerSecond)}/s`] : []),
+    ...unitRate(lanes),
     ...(parked === 0 ? [] : [`${parked} parked`]),
   ];
   return parts.join(', ');
 }
 
-function laneLine({ lane, position, target, secondsLeft }: LaneView): string {
-  const place = position === null ? 'begins' : `${position}${target === null ? '' : ` of ${target}`}`;
+/** `45 objects/s`, where positions are a count of something. */
+function unitRate(lanes: readonly LaneView[]): string[] {
+  const unit = lanes.find((lane) => lane.unit !== undefined)?.unit;
+  const rate = lanes.reduce((sum, { positionsPerSecond }) => sum + positionsPerSecond, 0);
+  return unit === undefined || rate <= 0 ? [] : [`${rate.toFixed(rate < 10 ? 1 : 0)} ${unit}/s`];
+}
+
+function laneLine({ lane, position, target, unit, secondsLeft }: LaneView): string {
+  const counted = unit === undefined ? '' : ` ${unit}`;
+  const place = position === null ? 'begins' : `${position}${target === null ? '' : ` of ${target}`}${counted}`;
   return `${printable(lane)} ${place}${secondsLeft === null ? '' : ` (${duration(secondsLeft)} left)`}`;
 }

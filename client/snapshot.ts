@@ -1,7 +1,7 @@
 /** A run as of now: what its workflow says, and what the legs in hand have done since they last reported to it. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { addCounts, isLegResult, type Counts, type LegResult } from '../activities/shared/contract';
-import { progressQuery, type Progress } from '../workflows/shared/messages';
+import { legProgressQuery, progressQuery, type Progress } from '../workflows/shared/messages';
 import type { LaneState } from '../workflows/shared/run-state';
 import { isUnanswered } from './connect';
 
@@ -13,21 +13,28 @@ export interface PendingActivity {
   readonly failure: { readonly type: string; readonly message: string } | null;
   /** It is due and no worker has taken it. */
   readonly waiting: boolean;
+  /** Whose workers are to take it; empty where an older server does not say. */
+  readonly queue: string;
 }
 
 export interface Snapshot {
   readonly status: string;
   /** Null while no worker answers, and for workflows that have no `progress`. */
   readonly progress: Progress | null;
+  /** The run's own activities, and those of legs that are child workflows. */
   readonly pending: readonly PendingActivity[];
-  /** A task of the run waits for a worker to take it. */
+  /** What legs that are child workflows have kept so far, by their own words. */
+  readonly legs: readonly LegResult<unknown>[];
+  /** Nothing moves before a worker takes a task. */
   readonly waiting: boolean;
-  /** Tries of the workflow's own task; above one, its code fails. */
+  /** Tries of the workflow's own task, or a leg's; above one, its code fails. */
   readonly taskAttempt: number;
 }
 
 /** A worker that is there answers in milliseconds. */
 const queryMsMax = 2000;
+/** A leg's answer is worth less: what it has kept is told by the run as well, a little later. */
+const legQueryMsMax = 1000;
 const describeMsMax = 5000;
 
 /** Throws when Temporal cannot be reached or does not know the run. */
@@ -38,20 +45,79 @@ export async function takeSnapshot(
 ): Promise<Snapshot> {
   // Asked first: counts may then lag behind for a moment, but are never counted twice.
   const progress = asked.progress ? await askProgress(client, workflowId) : null;
+  const run = await describeTasks(client, workflowId);
+  const children = await Promise.all(run.children.map((child) => legSnapshot(client, child, asked)));
+  const legs = children.flatMap(({ leg }) => (leg === null ? [] : [leg]));
+  const tasks = [run, ...children.flatMap(({ tasks: each }) => (each === null ? [] : [each]))];
+  const moving = tasks.filter(({ taskState, pending }) => taskState !== null || pending.length > 0);
+  return {
+    status: run.status,
+    progress,
+    pending: tasks.flatMap(({ pending }) => pending),
+    legs,
+    waiting: moving.length > 0 && moving.every(waits),
+    taskAttempt: Math.max(...tasks.map(({ taskAttempt }) => taskAttempt)),
+  };
+}
+
+interface Child {
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
+/** The open tasks of one workflow execution. */
+interface Tasks {
+  readonly status: string;
+  readonly pending: readonly PendingActivity[];
+  readonly children: readonly Child[];
+  /** Null: none is due. */
+  readonly taskState: number | null;
+  readonly taskAttempt: number;
+}
+
+/** A due workflow task comes first: before it is taken nothing of its workflow goes on. */
+function waits({ taskState, pending }: Tasks): boolean {
+  return taskState === null ? pending.every(({ waiting }) => waiting) : taskState === taskScheduled;
+}
+
+async function describeTasks(client: Client, workflowId: string, runId?: string): Promise<Tasks> {
   const description = await client.connection.withDeadline(Date.now() + describeMsMax, () =>
-    client.workflow.getHandle(workflowId).describe(),
+    client.workflow.getHandle(workflowId, runId).describe(),
   );
-  const { pendingActivities, pendingWorkflowTask } = description.raw;
-  const pending = (pendingActivities ?? []).map((activity) => pendingActivity(client, activity));
-  const taskWaits = Number(pendingWorkflowTask?.state) === taskScheduled;
-  const allWait = pending.length > 0 && pending.every(({ waiting }) => waiting);
+  const { pendingActivities, pendingChildren, pendingWorkflowTask } = description.raw;
   return {
     status: description.status.name,
-    progress,
-    pending,
-    waiting: taskWaits || (!pendingWorkflowTask && allWait),
+    pending: (pendingActivities ?? []).map((activity) => pendingActivity(client, activity)),
+    children: (pendingChildren ?? []).map((child) => ({
+      workflowId: child.workflowId ?? '',
+      runId: child.runId ?? '',
+    })),
+    taskState: pendingWorkflowTask ? Number(pendingWorkflowTask.state) : null,
     taskAttempt: pendingWorkflowTask?.attempt ?? 0,
   };
+}
+
+/** A leg that ends meanwhile, or does not answer, is left out: the run itself soon tells what it came to. */
+async function legSnapshot(
+  client: Client,
+  { workflowId, runId }: Child,
+  asked: { progress: boolean },
+): Promise<{ leg: LegResult<unknown> | null; tasks: Tasks | null }> {
+  const [leg, tasks] = await Promise.allSettled([
+    asked.progress ? askLeg(client, workflowId, runId) : null,
+    describeTasks(client, workflowId, runId),
+  ]);
+  const open = tasks.status === 'fulfilled' && tasks.value.status === 'RUNNING' ? tasks.value : null;
+  return {
+    leg: leg.status === 'fulfilled' && isLegResult(leg.value) ? leg.value : null,
+    // Its activities' heartbeats are its own affair: its answer has what they came to.
+    tasks: open === null ? null : { ...open, pending: open.pending.map((each) => ({ ...each, leg: null })) },
+  };
+}
+
+async function askLeg(client: Client, workflowId: string, runId: string): Promise<unknown> {
+  const ask = (): Promise<unknown> => client.workflow.getHandle(workflowId, runId).query(legProgressQuery);
+  return await client.connection.withDeadline(Date.now() + legQueryMsMax, ask);
 }
 
 async function askProgress(client: Client, workflowId: string): Promise<Progress | null> {
@@ -72,7 +138,8 @@ const taskScheduled = 1;
 const activityScheduled = 1;
 
 function pendingActivity(client: Client, activity: RawActivity): PendingActivity {
-  const { activityType, attempt, heartbeatDetails, lastFailure, nextAttemptScheduleTime, state } = activity;
+  const { activityType, attempt, heartbeatDetails, lastFailure, nextAttemptScheduleTime, state, activityOptions } =
+    activity;
   const payload = heartbeatDetails?.payloads?.[0];
   const details: unknown = payload ? client.options.loadedDataConverter.payloadConverter.fromPayload(payload) : null;
   return {
@@ -81,6 +148,7 @@ function pendingActivity(client: Client, activity: RawActivity): PendingActivity
     leg: isLegResult(details) ? details : null,
     failure: lastFailure ? { type: failureType(lastFailure), message: failureMessage(lastFailure) } : null,
     waiting: Number(state) === activityScheduled && secondsOf(nextAttemptScheduleTime) * 1000 < Date.now(),
+    queue: activityOptions?.taskQueue?.name ?? '',
   };
 }
 
@@ -100,10 +168,10 @@ function failureMessage({ message, cause }: RawFailure): string {
 }
 
 /** The run's lanes, the legs in hand added. */
-export function lanesOf({ progress, pending }: Snapshot): LaneState<unknown>[] {
+export function lanesOf({ progress, pending, legs }: Snapshot): LaneState<unknown>[] {
   const lanes = (progress?.lanes ?? []).map((lane) => ({ ...lane }));
   const running = lanes.filter(({ status }) => status === 'running');
-  for (const { leg } of pending) {
+  for (const leg of [...pending.map((activity) => activity.leg), ...legs]) {
     if (leg === null) continue;
     const lane = lanes.find((each) => each.lane === leg.lane) ?? (running.length === 1 ? running[0] : undefined);
     if (lane === undefined) continue;

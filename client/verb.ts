@@ -1,6 +1,10 @@
 /** What a verb of the command is, before any of it runs: pure descriptions, so that help loads nothing else. */
+import type { Client } from '@temporalio/client';
 import type { JobKind } from '../workflows/shared/names';
 import type { Config, connectionSettings, OptionKey } from '../workers/config';
+import type { ChosenJob } from './choose';
+import type { Finding } from './finding';
+import type { JobStatus } from './job-status';
 import type { Output } from './output';
 
 export interface Flag {
@@ -44,6 +48,8 @@ export interface Verb {
   readonly examples: readonly string[];
   /** What it does beyond its one line: when to use it, what it leaves alone. */
   readonly more?: string;
+  /** Its stderr is a worker's log, which tells what of the settings does nothing. */
+  readonly logs?: true;
   /** Imports the code. Called only when the verb is. */
   readonly load: () => Promise<Run>;
 }
@@ -56,14 +62,20 @@ export interface JobCommand {
   readonly runAlias?: string;
   /** Its lanes, in people's words. */
   readonly lane: string;
-  /** The flag that names a job by where its copies are, beside --job. */
-  readonly place: Flag;
+  /** Flags that say which job, beside --job. */
+  readonly which: readonly Flag[];
+  /** Of these, the setting that names a job by where its copies are; absent where no flag can. */
+  readonly place?: Flag;
+  /** What a job's name is made of if nobody chooses one. */
+  readonly namedBy: string;
   /** The settings of a run. */
   readonly settings: readonly Flag[];
   /** What follows `waybill <kind> run` in examples. */
   readonly exampleFlags: string;
   /** A setting changed, in the example of `configure`. */
   readonly exampleChange: string;
+  /** A flag by which `run` only tells what it would do, and what it then does instead. */
+  readonly rehearsal?: { readonly flag: Flag; readonly load: () => Promise<Run> };
   /** Verbs that only this job has. */
   readonly verbs: readonly Verb[];
   /** Loads what it takes to read settings and tell results. */
@@ -74,11 +86,15 @@ export interface JobCommand {
 export interface LanePlace {
   readonly position: number | null;
   readonly target: number | null;
+  /** What is counted, where that is not plain: `objects`. */
+  readonly unit?: string;
 }
 
 export type Settings = Readonly<Record<string, unknown>>;
 
 export interface JobKnowledge {
+  /** Throws CommandError for a mistake that can be told before anybody is connected to. */
+  readonly check: (call: Call) => void;
   /** The workflow's whole input, from flags, environment and file. Throws CommandError or ConfigError. */
   readonly settings: (call: Call) => Settings;
   /** The same settings with those replaced that were given as flags. */
@@ -91,13 +107,25 @@ export interface JobKnowledge {
   readonly defaultName: (config: Config) => string | null;
   /** One line for the UI: what moves where. */
   readonly summary: (settings: Settings) => string;
-  readonly place: (cursor: unknown) => LanePlace;
+  /** `counts` are those of the run. */
+  readonly place: (cursor: unknown, counts: Readonly<Record<string, number>>) => LanePlace;
+  /** Where a lane stands, where a number does not say it; null before it has moved. */
+  readonly standing?: (cursor: unknown) => string | null;
   /** A lane's line in the final report, without its name. */
   readonly laneReport: (lane: LaneOutcome) => string;
   /** Things done in a run, in words: `202 segments, 4.2 MB`. */
   readonly counts: (counts: Readonly<Record<string, number>>) => string;
   /** Failure types that mean: somebody has to mend the configuration. */
   readonly configurationFailures: readonly string[];
+  /** What a run of this job needs of this machine's surroundings, checked for `doctor`. Nothing that is not configured. */
+  readonly findings: (config: Config) => Promise<readonly Finding[]>;
+  /** What `status` tells of the two ends besides. Reads only. */
+  readonly survey?: (client: Client, chosen: ChosenJob, status: JobStatus) => Promise<Surveyed>;
+}
+
+export interface Surveyed {
+  readonly data: object;
+  readonly lines: readonly string[];
 }
 
 export interface LaneOutcome {

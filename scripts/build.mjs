@@ -18,7 +18,8 @@ import { fileURLToPath } from 'node:url';
 import { say } from './progress.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const folders = ['workflows', 'activities', 'workers', 'client', 'servers', 'bench'];
+// The emulated peers are built too: the benchmark and the demo start them as processes.
+const folders = ['workflows', 'activities', 'workers', 'client', 'servers', 'bench', 'test/peers'];
 const dist = join(root, 'dist');
 const program = join(dist, 'client', 'main.js');
 const bundle = join(dist, 'workflow-bundle.js');

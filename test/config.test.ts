@@ -1,7 +1,7 @@
 /** Settings: which origin wins, what a mistake is told, and that no secret is ever shown. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ConfigError, FlagError, loadConfig, type Config } from '../workers/config';
+import { ConfigError, FlagError, loadConfig, type Config, type OptionKey } from '../workers/config';
 import { newFolder, removeFolders } from './support/folders';
 
 afterAll(removeFolders);
@@ -11,6 +11,8 @@ const toml = (text: string): string => {
   writeFileSync(file, text);
   return file;
 };
+/** Of no wallet: any 32 bytes will do. */
+const key = 'ab'.repeat(32);
 const load = (text: string, env: Record<string, string> = {}): Config => loadConfig({ env, file: toml(text) });
 const originOf = (config: Config, key: string): string | undefined =>
   config.settings.find((setting) => setting.key === key)?.origin;
@@ -57,6 +59,12 @@ describe('a setting', () => {
     ['audio.shows', 'a, b', ['a', 'b']],
     ['audio.strict', 'true', true],
     ['worker.jobs', 'audio', ['audio']],
+    ['worker.jobs', 'recall,audio', ['recall', 'audio']],
+    ['recall.sync.object_bytes_max', '1.5M', 1_500_000],
+    ['recall.sync.competitions', 'a, b', ['a', 'b']],
+    ['recall.recall.bucket', `0x${'Ab'.repeat(20)}`, `0x${'Ab'.repeat(20)}`],
+    ['recall.recall.bucket', 't0124', `0xff${'0'.repeat(36)}7c`],
+    ['recall.recall.bucket', 'f0124', `0xff${'0'.repeat(36)}7c`],
     ['worker.listen', '', ''],
   ] as const)('%s takes %j', (key, given, expected) => {
     expect(loadConfig({ env: {}, flags: { [key]: given } }).get(key)).toEqual(expected);
@@ -66,7 +74,10 @@ describe('a setting', () => {
     ['audio.chunk_size', '0', 'a whole number from 1 to 5000'],
     ['audio.bandwidth_limit', 'fast', 'bytes a second'],
     ['audio.serve.encoding', 'hex', 'base64 or integers'],
-    ['worker.jobs', 'recorder', 'jobs out of: audio'],
+    ['worker.jobs', 'recorder', 'jobs out of: recall, audio'],
+    ['recall.sync.object_bytes_max', '6G', 'bytes from 1 to 5000000000'],
+    ['recall.recall.bucket', 't2abc', 'or its id as t01234'],
+    ['recall.sync.overwrite', 'perhaps', 'true or false'],
     ['audio.strict', 'maybe', 'true or false'],
   ])('%s refuses %j, saying what is allowed', (key, given, allowed) => {
     const { message } = refusal(() => loadConfig({ env: {}, flags: { [key]: given } }));
@@ -101,6 +112,37 @@ describe('the file', () => {
     expect(refusal(() => load('[audio\n')).message).toMatch(/configuration file .*waybill\.toml: /);
   });
 
+  it('may have times as TOML has them', () => {
+    const config = load('[recall.sync]\nsince = 2026-01-31T12:00:00Z\nuntil = "2026-02-01T00:00:00Z"');
+    expect(config.get('recall.sync.since')).toBe('2026-01-31T12:00:00.000Z');
+    expect(config.get('recall.sync.until')).toBe('2026-02-01T00:00:00Z');
+  });
+
+  it("may be the original's own config.toml of recall, with tables of ours beside it", () => {
+    const config = load(
+      '[database]\nurl = "postgresql://me@db/data"\nmax_connections = 5\n' +
+        '[s3]\nendpoint = "http://minio:9000"\nregion = "us-east-1"\nbucket = "objects"\naccess_key_id = "AK"\nsecret_access_key = "SK"\n' +
+        `[recall]\nprivate_key = "${key}"\nnetwork = "localnet"\nconfig_path = "nets.toml"\nbucket = "t0124"\n` +
+        '[sync]\nbatch_size = 100\n[sync_storage]\ndb_path = ":memory:"\n' +
+        '[logging]\npath = "x.log"\nlevel = "info"\nmax_files = 5\n[worker]\nlisten = ""\n',
+    );
+    const expected = {
+      ...{ 'recall.database.url': 'postgresql://me@db/data', 'recall.database.max_connections': 5 },
+      ...{ 'recall.s3.endpoint': 'http://minio:9000', 'recall.s3.region': 'us-east-1', 'recall.s3.bucket': 'objects' },
+      ...{ 'recall.s3.access_key_id': 'AK', 'recall.s3.secret_access_key': 'SK', 'recall.s3.path_style': true },
+      ...{ 'recall.recall.private_key': `0x${key}`, 'recall.recall.network': 'localnet' },
+      ...{ 'recall.recall.config_path': 'nets.toml', 'recall.recall.bucket': `0xff${'0'.repeat(36)}7c` },
+      ...{ 'recall.sync.batch_size': 100, 'worker.listen': '' },
+    };
+    for (const [name, value] of Object.entries(expected)) expect(config.get(name as OptionKey)).toEqual(value);
+    expect(config.remarks).toEqual([
+      expect.stringMatching(/^\[recall\.sync_storage\] in .* is not used: Temporal keeps the position/),
+      expect.stringMatching(/^\[recall\.logging\] in .* is not used: logs go to stderr/),
+    ]);
+    expect(load('[recall.sync]\nbatch_size = 100').remarks).toEqual([]);
+    expect(refusal(() => load('[database]\nurk = "x"')).message).toContain('Did you mean recall.database.url?');
+  });
+
   it("may be the original's own sync.toml", () => {
     const config = load(
       'config_type = "sync"\nremote_url = "http://recorder:3000"\nlocal_dir = "./radio"\nshows = ["a", "b"]\nchunk_size = 50\n',
@@ -112,7 +154,55 @@ describe('the file', () => {
   });
 });
 
+describe('a variable of the original', () => {
+  const file = toml('[recall.recall]\nnetwork = "by-file"');
+
+  it('comes after ours and before the file', () => {
+    const env = { RECALL_NETWORK: 'by-alias', WAYBILL_RECALL_RECALL_NETWORK: 'by-ours' };
+    expect(loadConfig({ env, file }).get('recall.recall.network')).toBe('by-ours');
+    const { RECALL_NETWORK } = env;
+    const config = loadConfig({ env: { RECALL_NETWORK }, file });
+    expect(config.get('recall.recall.network')).toBe('by-alias');
+    expect(originOf(config, 'recall.recall.network')).toBe('environment RECALL_NETWORK');
+    expect(loadConfig({ env: {}, file }).get('recall.recall.network')).toBe('by-file');
+  });
+
+  it('that is empty is none', () => {
+    expect(loadConfig({ env: { RECALL_NETWORK: '' }, file }).get('recall.recall.network')).toBe('by-file');
+  });
+
+  it('is there for the networks file, the key and the bucket', () => {
+    const env = { RECALL_NETWORK_FILE: 'n.toml', RECALL_PRIVATE_KEY: `0X${key}`, RECALL_BUCKET_ADDRESS: 't0124' };
+    const config = loadConfig({ env });
+    expect(config.get('recall.recall.config_path')).toBe('n.toml');
+    expect(config.get('recall.recall.private_key')).toBe(`0x${key}`);
+    expect(config.get('recall.recall.bucket')).toMatch(/^0xff0+7c$/);
+    expect(JSON.stringify(config.settings)).not.toContain(key);
+  });
+});
+
 describe('a secret', () => {
+  it('that is an address is shown without its password and its parameters', () => {
+    const shownOf = (url: string): unknown =>
+      loadConfig({ env: { WAYBILL_RECALL_DATABASE_URL: url } }).settings.find(
+        ({ key }) => key === 'recall.database.url',
+      )?.shown;
+    expect(shownOf('postgres://me:open-sesame@db:5433/data')).toBe('postgres://me@db:5433/data');
+    expect(shownOf('postgres://db/data?user=me&password=open-sesame')).toBe('postgres://db/data?…');
+    expect(shownOf('postgres://me:open-sesame@d b/x')).toBe('********');
+    expect(shownOf('')).toBe('');
+  });
+
+  it('that is a list may lie in a file, one a line', () => {
+    const secret = join(newFolder('secret'), 'keys');
+    writeFileSync(secret, `${key}\n0x${key.toUpperCase()}\n`);
+    const config = load(`[recall.recall]\ndelegate_keys_file = "${secret}"`);
+    expect(config.get('recall.recall.delegate_keys')).toEqual([`0x${key}`, `0x${key}`]);
+    expect(JSON.stringify(config.settings)).not.toContain(key);
+    const { message } = refusal(() => load('[recall.recall]\ndelegate_keys = ["open-sesame", "open-sesame"]'));
+    expect(message).toMatch(/is \*{8}; allowed: a private key: 64 hexadecimal digits, with 0x or without$/);
+  });
+
   it('is had, and never shown', () => {
     const config = load('[audio.serve]\ntoken = "open-sesame"\n[audio.credentials.recorder]\ntoken = "open-sesame"\n');
     expect(config.get('audio.serve.token')).toBe('open-sesame');

@@ -1,10 +1,14 @@
 /** The services that `scripts/services.mjs exec` hands to the tests are the real ones. A missing one fails here by name. */
+import { execFileSync, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { chmodSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { Connection } from '@temporalio/client';
 import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { Client } from 'pg';
+import { newFolder, removeFolders } from './support/folders';
 
 function given(name: string): string {
   const value = process.env[name];
@@ -92,4 +96,39 @@ it('Temporal serves the default namespace, with the search attributes by which r
   } finally {
     await connection.close();
   }
+});
+
+describe('anvil, the stand-in chain', () => {
+  afterAll(removeFolders);
+
+  const services = join(__dirname, '../scripts/services.mjs');
+  const { ANVIL_PATH: given, ...environment } = process.env;
+  const find = (env: NodeJS.ProcessEnv): { status: number | null; stdout: string; stderr: string } =>
+    spawnSync(process.execPath, [services, 'path', 'anvil'], { encoding: 'utf8', env });
+
+  it('is a program of version 1', () => {
+    const { stdout, stderr } = find(process.env);
+    expect(stderr).not.toMatch(/not found/);
+    expect(execFileSync(stdout.trim(), ['--version'], { encoding: 'utf8' })).toMatch(/Version: 1\./);
+  });
+
+  it('named in the environment is taken, or missed by name', () => {
+    const program = given ?? process.execPath;
+    expect(find({ ...environment, ANVIL_PATH: program }).stdout.trim()).toBe(program);
+    const { status, stderr } = find({ ...environment, ANVIL_PATH: '/nowhere/anvil' });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/ANVIL_PATH=\/nowhere\/anvil: not a program/);
+  });
+
+  it('of other bytes than the pinned ones is not unpacked', () => {
+    const [bin, cache] = [newFolder('bin'), newFolder('cache')];
+    chmodSync(cache, 0o755); // as the servers' own users must be able to read it
+    const other = '#!/bin/sh\nwhile [ "$1" != --pack-destination ]; do shift; done\n';
+    const archive = 'foundry-rs-anvil-linux-amd64-1.7.1.tgz';
+    writeFileSync(join(bin, 'npm'), `${other}echo other > "$2/${archive}"\n`, { mode: 0o755 });
+    const { status, stderr } = find({ PATH: bin, HOME: cache, WAYBILL_CACHE: cache });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/DO NOT MATCH THE HASHES.*ANVIL_PATH/s);
+    expect(readdirSync(join(cache, 'packages'))).toEqual([]);
+  });
 });

@@ -11,10 +11,16 @@ export function meteredActivities<A extends object>(job: string, activities: A):
     async (input: never): Promise<unknown> => {
       const result = await activity(input);
       if (isLegResult(result)) count(job, name, result.counts, result.parked.length);
+      else if (isConfirmation(result)) count(job, name, { objects: result.confirmed, bytes: result.bytes }, 0);
       return result;
     },
   ]);
   return Object.fromEntries(wrapped) as A;
+}
+
+/** Of a leg that is a workflow, the step in which something arrives. */
+function isConfirmation(value: unknown): value is { readonly confirmed: number; readonly bytes: number } {
+  return typeof value === 'object' && value !== null && 'confirmed' in value && 'bytes' in value;
 }
 
 function count(job: string, activity: string, counts: Readonly<Record<string, number>>, parked: number): void {

@@ -1,14 +1,14 @@
-/** A worker process: one Temporal worker a job, one health endpoint; drains on SIGTERM, and a second signal ends it. */
+/** A worker process: a Temporal worker for each queue of its jobs, one health endpoint; drains on SIGTERM, a second signal ends it. */
 import './small-heap';
 import { join } from 'node:path';
-import { NativeConnection, Worker } from '@temporalio/worker';
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import type pino from 'pino';
-import { createAudioActivities } from '../activities/audio/activities';
 import { syncJobAttribute, syncStateAttribute, taskQueue, type JobKind } from '../workflows/shared/names';
 import { connectionSettings, type Config } from './config';
 import { startHealth } from './health';
 import { meteredActivities } from './metrics';
 import { installRuntime } from './runtime';
+import type { Wiring } from './wiring';
 
 /** Built by scripts/build.mjs: webpack at the start of every worker would cost seconds and 70 MB. */
 const workflowBundle = { codePath: join(__dirname, '..', 'workflow-bundle.js') };
@@ -39,23 +39,29 @@ export async function runWorkerProcess(config: Config): Promise<void> {
   await workers.ended;
 }
 
-/** Throws UnreachableTemporal. */
+/** Throws ConfigError and UnreachableTemporal. */
 export async function startWorkers(config: Config, settings = connectionSettings()): Promise<RunningWorkers> {
+  // First of all: what is wrong with a configuration is told without a server, and native code holds no process open yet.
+  const wired = await Promise.all(
+    config.get('worker.jobs').map(async (kind) => [kind, await wiringOf(kind, config)] as const),
+  );
   const { log, metricsUrl } = await installRuntime(config.get('worker.log_level'));
   const { address, namespace, connectionOptions } = settings;
   const connection = await connect(address, connectionOptions);
   if (config.get('worker.register_search_attributes')) await registerSearchAttributes(connection, namespace);
-  const workers = await Promise.all(
-    config.get('worker.jobs').map((kind) => createWorker(kind, config, connection, namespace)),
-  );
+  const workers = (
+    await Promise.all(wired.map(([kind, wiring]) => createWorkers(kind, wiring, config, { connection, namespace })))
+  ).flat();
   const listen = config.get('worker.listen');
   const states = (): Record<string, string> =>
     Object.fromEntries(workers.map((worker) => [worker.options.taskQueue, worker.getState()]));
   const ready = (): boolean => workers.every((worker) => worker.getState() === 'RUNNING');
   const health = listen === '' ? null : await startHealth(listen, { ready, states, metricsUrl });
+  for (const remark of config.remarks) log.info(remark);
   log.info({ address, namespace, queues: Object.keys(states()), health: health?.url }, 'worker started');
   const ended = run(workers, log).finally(async () => {
     await health?.close();
+    await Promise.all(wired.map(([, wiring]) => wiring.close()));
     await connection.close();
   });
   const drain = (): void => {
@@ -97,39 +103,45 @@ async function run(workers: readonly Worker[], log: pino.Logger): Promise<void> 
   }
 }
 
-async function createWorker(
-  kind: JobKind,
-  config: Config,
-  connection: NativeConnection,
-  namespace: string,
-): Promise<Worker> {
+interface Server {
+  readonly connection: NativeConnection;
+  readonly namespace: string;
+}
+
+/** The job's own queue, and those that take one activity at a time. */
+async function createWorkers(kind: JobKind, wiring: Wiring, config: Config, server: Server): Promise<Worker[]> {
   const host = config.get('worker.host');
-  return await Worker.create({
-    connection,
-    namespace,
+  const options: WorkerOptions = {
+    ...server,
     taskQueue: taskQueue(kind, host),
     identity: `${process.pid}@${host}`,
-    workflowBundle,
-    activities: meteredActivities(kind, activitiesOf(kind, config)),
-    // Legs are heavy and alike: fixed slots, not guesses.
-    maxConcurrentActivityTaskExecutions: config.get('worker.activity_slots'),
-    maxCachedWorkflows: config.get('worker.cached_workflows'),
+    activities: meteredActivities(kind, wiring.activities),
     // Bounds what a crash does again, and how long a pause takes to arrive.
     maxHeartbeatThrottleInterval: `${config.get('worker.heartbeat_throttle_seconds')} seconds`,
     // Legs end at once when told to drain and hand in their cursor: no grace before they are told.
     shutdownGraceTime: 0,
     shutdownForceTime: `${config.get('worker.drain_seconds')} seconds`,
+  };
+  const own = Worker.create({
+    ...options,
+    workflowBundle,
+    // Legs are heavy and alike: fixed slots, not guesses.
+    maxConcurrentActivityTaskExecutions: config.get('worker.activity_slots'),
+    maxCachedWorkflows: config.get('worker.cached_workflows'),
   });
+  const singleFile = wiring.singleFileQueues.map((queue) =>
+    Worker.create({ ...options, taskQueue: queue, maxConcurrentActivityTaskExecutions: 1 }),
+  );
+  return await Promise.all([own, ...singleFile]);
 }
 
-/** Each job's activities, given what they need of the configuration. */
-function activitiesOf(kind: JobKind, config: Config): object {
+/** Loaded by job: a worker for one has no need of another's libraries. */
+async function wiringOf(kind: JobKind, config: Config): Promise<Wiring> {
   switch (kind) {
+    case 'recall':
+      return (await import('./recall.js')).recallWiring(config);
     case 'audio':
-      return createAudioActivities({
-        credentials: config.credentials,
-        idleTimeoutMs: config.get('audio.idle_timeout_seconds') * 1000,
-      });
+      return (await import('./audio.js')).audioWiring(config);
   }
 }
 

@@ -1,5 +1,5 @@
 /** A recording server's shows into one SQLite file each; and what keeps those files true: verify, rebase, retention. */
-import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
+import { proxyActivities } from '@temporalio/workflow';
 import type { z } from 'zod';
 import type { AudioActivities } from '../activities/audio/activities';
 import {
@@ -19,6 +19,7 @@ import {
 import { parseInput } from '../activities/shared/contract';
 import { runLegs, type LegJob } from './shared/leg-loop';
 import { quickRead, repeatableChore, repeatableLeg } from './shared/policies';
+import { parsed } from './shared/run';
 import type { RunInput, RunResult } from './shared/run-state';
 
 const { listShows } = proxyActivities<AudioActivities>(quickRead);
@@ -77,12 +78,4 @@ export async function audioRebase(input: z.input<typeof rebaseSettings>): Promis
 /** Deletes what the boundary rule lets go from every recording in a folder. Run by a schedule; failure is harmless. */
 export async function audioRetention(input: z.input<typeof retentionSettings>): Promise<readonly RetentionOutcome[]> {
   return await deleteExpired(parsed(retentionSettings, input));
-}
-
-function parsed<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
-  try {
-    return parseInput(schema, input);
-  } catch (error) {
-    throw ApplicationFailure.nonRetryable(error instanceof Error ? error.message : String(error), 'SettingsRefused');
-  }
 }

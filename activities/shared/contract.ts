@@ -29,7 +29,12 @@ export interface ParkedItem {
   readonly id: string;
   readonly reason: string;
   readonly attempts: number;
+  /** ISO 8601: comes back by itself from then on, in this run or a later one. Absent: with every new run, and by `retry`. */
+  readonly retryAt?: string;
 }
+
+/** A first wait of half a minute, doubled with each attempt: an outage is over, a lost cause costs little. */
+export const retryWaitMs = (attempts: number): number => Math.min(30_000 * 2 ** (attempts - 1), 6 * 3600_000);
 
 /** What one leg starts from. `cursor` is null when the lane never moved. */
 export interface LegInput<Cursor, Settings> {

@@ -5,6 +5,7 @@
  * and then met trouble returns its progress; only a leg that made none throws. So attempts count on one cursor, and
  * a pause in the middle of a backoff finds nothing unsaved.
  */
+import { setMaxListeners } from 'node:events';
 import { CancelledFailure } from '@temporalio/common';
 import { Context } from '@temporalio/activity';
 import { addCounts, isLegResult, type Counts, type LegInput, type LegResult, type ParkedItem } from './contract';
@@ -41,6 +42,8 @@ export async function runLeg<Cursor>(
   move: (leg: Leg<Cursor>) => Promise<{ drained: boolean; note?: string }>,
 ): Promise<LegResult<Cursor>> {
   const context = Context.current();
+  // Whatever a leg does at once listens to it.
+  setMaxListeners(0, context.cancellationSignal);
   const told: unknown = context.info.heartbeatDetails;
   let { refusals = 0, ...result } = isLegResult(told) ? (told as LegResult<Cursor>) : nothingYet(input);
   // What an attempt that was killed had kept is this one's to hand in.

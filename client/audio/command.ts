@@ -39,6 +39,11 @@ const place: Flag = {
   about: 'folder of the copies, on the worker’s host',
   key: 'audio.local_dir',
 };
+/** Which of the audio jobs. */
+const which = {
+  namedBy: 'host and folder',
+  which: [place, { flags: '--host <host>', about: 'the host whose worker has the files', key: 'worker.host' }],
+} as const satisfies Pick<JobCommand, 'namedBy' | 'which'>;
 const differences: Flag = {
   flags: '--differences <n>',
   about: 'differing ids named for each show (default: 100)',
@@ -91,7 +96,7 @@ const retention: Verb = {
 const verify: Verb = {
   name: 'verify',
   about: 'Compare every segment with the sender’s, by sha256. Changes nothing.',
-  flags: [...whichJob(place), remoteUrl, shows, chunkSize, parallel, bandwidth, credentials, differences, patience],
+  flags: [...whichJob(which), remoteUrl, shows, chunkSize, parallel, bandwidth, credentials, differences, patience],
   examples: ['waybill audio verify -l ./radio', 'waybill audio verify -l ./radio -n harbour_radio -o json'],
   more: 'Exits 1 on drift. Segments that are only not synced yet are no drift.',
   load: async () => (await import('./verify.js')).verify,
@@ -100,7 +105,7 @@ const verify: Verb = {
 const rebase: Verb = {
   name: 'rebase',
   about: 'Accept that a show’s source was replaced, and go on from the new one.',
-  flags: [...whichJob(place), remoteUrl, { ...shows, about: 'the show' }, bandwidth, credentials, patience],
+  flags: [...whichJob(which), remoteUrl, { ...shows, about: 'the show' }, bandwidth, credentials, patience],
   examples: ['waybill audio rebase -l ./radio --show harbour_radio'],
   more:
     'Where the new source still has our last segment the copy goes on in place. Where not, the copy is put aside under\n' +
@@ -113,6 +118,7 @@ export const audio: JobCommand = {
   about: 'A recording server’s shows, each into one SQLite file.',
   runAlias: 'sync',
   lane: 'show',
+  ...which,
   place,
   settings: [
     remoteUrl,

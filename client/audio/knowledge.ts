@@ -4,23 +4,31 @@ import { realpathSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { audioSettings } from '../../activities/audio/contract';
-import type { Config, OptionKey } from '../../workers/config';
+import type { OptionKey } from '../../workers/config';
 import { CommandError, exit } from '../exit';
 import { bytes, plural } from '../format';
-import type { Call, JobKnowledge, LaneOutcome, LanePlace, Settings } from '../verb';
+import { asFlags, checkedSettings, configured, type SettingsForm } from '../settings';
+import type { JobKnowledge, LaneOutcome, LanePlace } from '../verb';
+import { audioFindings } from './doctor';
 
-/** The input's keys, and the settings they come from. */
-const keys: Readonly<Record<string, OptionKey>> = {
-  remoteUrl: 'audio.remote_url',
-  localDir: 'audio.local_dir',
-  shows: 'audio.shows',
-  chunkSize: 'audio.chunk_size',
-  parallel: 'audio.parallel',
-  credentials: 'audio.use_credentials',
-  bandwidthLimit: 'audio.bandwidth_limit',
-  strict: 'audio.strict',
-  legSeconds: 'audio.leg_seconds',
-  heartbeatSeconds: 'audio.heartbeat_seconds',
+const form: SettingsForm = {
+  keys: {
+    remoteUrl: 'audio.remote_url',
+    localDir: 'audio.local_dir',
+    shows: 'audio.shows',
+    chunkSize: 'audio.chunk_size',
+    parallel: 'audio.parallel',
+    credentials: 'audio.use_credentials',
+    bandwidthLimit: 'audio.bandwidth_limit',
+    strict: 'audio.strict',
+    legSeconds: 'audio.leg_seconds',
+    heartbeatSeconds: 'audio.heartbeat_seconds',
+  },
+  read: (config, key) => {
+    const value: unknown = config.get(key);
+    return key === 'audio.local_dir' && typeof value === 'string' ? resolve(value) : value;
+  },
+  unshown: ['audio.remote_url'],
 };
 
 const needed: readonly [OptionKey, string, string][] = [
@@ -29,6 +37,10 @@ const needed: readonly [OptionKey, string, string][] = [
 ];
 
 export const audioKnowledge: JobKnowledge = {
+  // Where the ends are not both named, those of a job that is there may be meant.
+  check: (call) => {
+    if (audioKnowledge.isConfigured(call.config)) audioKnowledge.settings(call);
+  },
   settings: (call) => {
     for (const [key, what, flag] of needed)
       if (call.config.get(key) === '')
@@ -36,14 +48,12 @@ export const audioKnowledge: JobKnowledge = {
           exit.usage,
           `${call.command}: ${what} is missing. Give ${flag}, or set ${key} in waybill.toml.`,
         );
-    const all = Object.entries(keys).map(([name, key]) => [name, valueOf(call.config, key)]);
-    return checked(call, Object.fromEntries(all) as Settings);
+    return checkedSettings(form, audioSettings, call, configured(form, call.config));
   },
+  // Where the copies are is what the job is; another folder is another job.
   overlay: (stored, call) => {
-    const given = Object.entries(keys).flatMap(([name, key]) =>
-      key in call.given && key !== 'audio.local_dir' ? [[name, valueOf(call.config, key)]] : [],
-    );
-    return checked(call, { ...stored, ...(Object.fromEntries(given) as Settings) });
+    const { localDir } = stored;
+    return checkedSettings(form, audioSettings, call, { ...stored, ...asFlags(form, call), localDir });
   },
   isConfigured: (config) => needed.every(([key]) => config.get(key) !== ''),
   sameDestination: (left, right) => left['localDir'] === right['localDir'],
@@ -69,33 +79,8 @@ export const audioKnowledge: JobKnowledge = {
     'CredentialsMissing',
     'DirectoryUnwritable',
   ],
+  findings: audioFindings,
 };
-
-function valueOf(config: Config, key: OptionKey): unknown {
-  const value: unknown = config.get(key);
-  return key === 'audio.local_dir' && typeof value === 'string' ? resolve(value) : value;
-}
-
-/** The contract's own check, its answer in the words of the command line. An address is not shown: it may hold a password. */
-function checked(call: Call, settings: Settings): Settings {
-  const result = audioSettings.safeParse(settings);
-  if (result.success) return result.data;
-  const wrong = result.error.issues.map(({ path, message }) => {
-    const key = keys[String(path[0])];
-    const given = key === 'audio.remote_url' ? '' : ` is ${JSON.stringify(valueAt(settings, path))}`;
-    return { key, message: `${key ?? path.join('.')} (${originOf(call.config, key)})${given}: ${message}` };
-  });
-  const byFlag = wrong.every(({ key }) => key === undefined || key in call.given);
-  throw new CommandError(byFlag ? exit.usage : exit.configuration, wrong.map(({ message }) => message).join('; '));
-}
-
-function valueAt(settings: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], settings);
-}
-
-function originOf(config: Config, key: OptionKey | undefined): string {
-  return config.settings.find((setting) => setting.key === key)?.origin ?? 'the job’s own';
-}
 
 /** `radio-1a2b3c`: the folder's name for people, host and whole path for uniqueness. */
 export function jobNameOf(host: string, localDir: string): string {

@@ -2,11 +2,11 @@
 import { rebaseSettings, type RebaseResult } from '../../activities/audio/contract';
 import { taskQueue } from '../../workflows/shared/names';
 import { wantedJob } from '../choose';
+import { runBeside, sayGoesOn, settingsFor, tellStopped, type Beside } from '../beside';
 import { withTemporal } from '../connect';
 import { CommandError, exit } from '../exit';
 import { shellWord } from '../format';
 import type { Call } from '../verb';
-import { runBeside, sayGoesOn, settingsFor, tellStopped, type Beside } from './beside';
 import { audio } from './command';
 import { audioKnowledge } from './knowledge';
 
@@ -19,6 +19,8 @@ export async function rebase(call: Call): Promise<number> {
   return await withTemporal(call, async ({ client }) => {
     const wanted = await wantedJob(client, audio, audioKnowledge, { ...call, given });
     const beside: Beside = {
+      job: audio,
+      knowledge: audioKnowledge,
       type: 'audioRebase',
       workflowId: `${wanted.id}/rebase/${show}`,
       queue: wanted.description?.action.taskQueue ?? taskQueue('audio', wanted.host),

@@ -3,12 +3,13 @@ import { resolve } from 'node:path';
 import { ScheduleAlreadyRunning, ScheduleNotFoundError, ScheduleOverlapPolicy, type Client } from '@temporalio/client';
 import { retentionSettings, type RetentionOutcome, type RetentionSettings } from '../../activities/audio/contract';
 import { taskQueue } from '../../workflows/shared/names';
+import { runBeside, sayGoesOn, tellStopped, type Beside } from '../beside';
 import { withTemporal } from '../connect';
 import { CommandError, exit } from '../exit';
 import { duration, plural, printable, shellWord, table } from '../format';
 import type { Call } from '../verb';
-import { runBeside, sayGoesOn, tellStopped, type Beside } from './beside';
-import { jobNameOf } from './knowledge';
+import { audio } from './command';
+import { audioKnowledge, jobNameOf } from './knowledge';
 
 interface Plan {
   readonly id: string;
@@ -45,6 +46,8 @@ export async function retention(call: Call): Promise<number> {
 async function once(client: Client, call: Call, { id, queue, settings, summary }: Plan): Promise<number> {
   const { dir, dryRun } = settings;
   const beside: Beside = {
+    job: audio,
+    knowledge: audioKnowledge,
     type: 'audioRetention',
     workflowId: `${id}/once`,
     queue,

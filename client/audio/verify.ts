@@ -3,21 +3,23 @@ import { verifySettings, type ShowVerdict, type VerifyCursor } from '../../activ
 import { taskQueue } from '../../workflows/shared/names';
 import type { RunResult } from '../../workflows/shared/run-state';
 import { wantedJob } from '../choose';
+import { giveUp, runBeside, settingsFor, type Beside } from '../beside';
 import { withTemporal } from '../connect';
 import { exit, type ExitCode } from '../exit';
 import { isRunResult } from '../follow';
 import { printable } from '../format';
 import type { Call } from '../verb';
-import { runBeside, sayGoesOn, settingsFor, tellStopped, type Beside } from './beside';
 import { audio } from './command';
 import { audioKnowledge } from './knowledge';
 
 export async function verify(call: Call): Promise<number> {
-  if (audioKnowledge.isConfigured(call.config)) audioKnowledge.settings(call);
+  audioKnowledge.check(call);
   return await withTemporal(call, async ({ client }) => {
     const wanted = await wantedJob(client, audio, audioKnowledge, call);
     const { differences } = call.options;
     const beside: Beside = {
+      job: audio,
+      knowledge: audioKnowledge,
       type: 'audioVerify',
       workflowId: `${wanted.id}/verify`,
       queue: wanted.description?.action.taskQueue ?? taskQueue('audio', wanted.host),
@@ -33,14 +35,7 @@ export async function verify(call: Call): Promise<number> {
     const outcome = await runBeside(client, call, beside);
     if (outcome.kind === 'ended' && isRunResult(outcome.result))
       return tellVerdicts(call, wanted.id, outcome.result as RunResult<VerifyCursor>);
-    const code = tellStopped(call, outcome, beside);
-    if (outcome.kind === 'detached') sayGoesOn(call, beside);
-    else if (outcome.kind !== 'failed') {
-      // A comparison has no position worth keeping: nobody is to find a stuck one tomorrow.
-      await client.workflow.getHandle(beside.workflowId).cancel();
-      call.output.say('the comparison was given up: mend that and verify again');
-    }
-    return code;
+    return await giveUp(client, call, outcome, beside);
   });
 }
 

@@ -31,6 +31,7 @@ const dev: Verb = {
   ],
   examples: ['waybill dev', 'waybill dev --db ./waybill.db --port 7240 --ui-port 8240'],
   more: 'For trying, and for one machine. Ctrl-C ends both, the worker first.',
+  logs: true,
   load: async () => (await import('./processes.js')).dev,
 };
 
@@ -38,8 +39,11 @@ const worker: Verb = {
   name: 'worker',
   about: 'Do the work: run until SIGTERM, then hand in what is in progress.',
   flags: [jobsFlag, ...workerFlags],
-  examples: ['waybill worker --job audio', 'TEMPORAL_ADDRESS=temporal:7233 waybill worker'],
-  more: 'The worker for audio runs on the host that has, or shall have, the files.',
+  examples: ['waybill worker --job audio', 'TEMPORAL_ADDRESS=temporal:7233 waybill worker --job recall'],
+  more:
+    'The worker for audio runs on the host that has, or shall have, the files. One for recall runs anywhere: its settings\n' +
+    'name the database, the S3 bucket and the wallets’ keys; any number may read and upload, and a wallet has one at a time.',
+  logs: true,
   load: async () => (await import('./processes.js')).worker,
 };
 
@@ -62,10 +66,16 @@ const doctor: Verb = {
 
 const demo: Verb = {
   name: 'demo',
-  about: 'See one job move real data: a recording, a sender, Temporal, a worker, a sync, a proof.',
-  flags: [],
+  about: 'See jobs move real data: a recording, a sender, Temporal, a worker, a sync, a proof.',
+  // Both are for `npm start`, which brings what the recall job needs, or knows why it cannot.
+  flags: [
+    { flags: '--recall <file>', about: 'settings of the recall job’s two ends', hidden: true },
+    { flags: '--without-recall <reason>', about: 'why there is no recall job', hidden: true },
+  ],
   examples: ['waybill demo'],
-  more: 'Needs nothing and leaves nothing but a folder under the temporary directory.',
+  more:
+    'Needs nothing and leaves nothing but a folder under the temporary directory. It shows the audio job; `npm start`, in a\n' +
+    'checkout, shows the recall job as well.',
   load: async () => (await import('./demo.js')).demo,
 };
 

@@ -1,111 +1,115 @@
 /**
- * `demo`: one job on real data, from nothing: a sample recording, a sender, Temporal with its UI, a worker; then the very
- * verbs a person would type, and where to look at what they did.
+ * `demo`: jobs on real data, from nothing: Temporal with its UI, a worker, a sender of recordings; where `npm start` has brought
+ * them, a database, an S3 store and a network. Then the very verbs a person would type, and where to look at what they did.
  */
-import { copyFileSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig, type Config, type OptionKey } from '../../workers/config';
-import { startAudioFeed, startDev, type AudioFeedProcess, type DevProcess } from '../../workers/processes';
-import { audio } from '../audio/command';
-import { verify } from '../audio/verify';
-import { CommandError, exit } from '../exit';
-import { bytes } from '../format';
-import { given, onInterrupt, type Interrupt } from '../interrupt';
+import { startDev, type DevProcess } from '../../workers/processes';
+import { showAudio, startSender } from '../audio/demo';
+import { exit } from '../exit';
 import { patience } from '../flags';
-import type { Call } from '../verb';
-import { runJob } from './run';
+import { shellWord } from '../format';
+import { given, onInterrupt, type Interrupt } from '../interrupt';
+import { showRecall } from '../recall/demo';
+import type { Call, Run } from '../verb';
 
-const sample = join(__dirname, '..', '..', '..', 'test', 'data', 'audio', 'harbour_radio.sqlite');
-const show = 'harbour_radio';
-
-interface Folders {
-  readonly root: string;
-  readonly recordings: string;
-  readonly copies: string;
+/** What the parts of the demo share. */
+export interface Scene {
+  readonly output: Call['output'];
+  /** A line as typed, and its verb on the demo's own Temporal; neither, once somebody has ended the demo. */
+  readonly type: (line: string, verb: Run, given?: Settings, options?: Call['options']) => Promise<number>;
 }
+
+type Settings = Partial<Record<OptionKey, unknown>>;
 
 export async function demo(call: Call): Promise<number> {
   const { output } = call;
+  const { recall, withoutRecall } = call.options as { readonly recall?: string; readonly withoutRecall?: string };
   const interrupt = onInterrupt();
-  const folders = prepare();
-  const step = (line: string): void => output.say(`\n${line}`);
-  output.say(`A recording server, Temporal, a worker; all here, all real. Everything is in ${folders.root}`);
-  const feed = await startAudioFeed(configOf({ 'audio.serve.dir': folders.recordings, 'audio.serve.port': 0 }));
+  // A folder of its own, made anew: nothing of an earlier demo is mistaken for this one's work.
+  const root = join(tmpdir(), `waybill-demo-${userInfo().uid}`);
+  rmSync(root, { recursive: true, force: true });
+  output.say(`A recording server, Temporal, a worker; all here, all real. Everything is in ${root}`);
+  const configOf = (flags: Settings): Config => configFor(recall, flags);
+  const sender = await startSender(root, output, configOf);
   let dev: DevProcess | null = null;
   try {
-    dev = await startEmbedded();
-    step(`Sender    ${feed.url}  (${bytes(statSync(join(folders.recordings, `${show}.sqlite`)).size)}, one show)`);
+    dev = await startEmbedded(configOf({}));
     output.say(`Temporal  ${dev.address}`);
     output.say(`UI        ${dev.uiUrl}`);
-    const code = await syncAndVerify(call, folders, feed, dev, step);
-    await untilLookedAt(call, dev, interrupt);
-    return code;
+    const scene: Scene = { output, type: typedOn(dev, output, configOf, interrupt) };
+    const codes = [await showAudio(sender, scene)];
+    if (recall === undefined) output.say(`\n${absence(withoutRecall)}`);
+    else codes.push(await showRecall(recall, scene));
+    output.say(`\nThe runs  ${dev.uiUrl}/namespaces/default/workflows`);
+    await untilLookedAt(call, dev, recall, interrupt);
+    return worst(codes);
   } finally {
-    await feed.close();
+    await sender.close();
     await dev?.close();
     interrupt.dispose();
   }
 }
 
-async function syncAndVerify(
-  call: Call,
-  { copies }: Folders,
-  feed: AudioFeedProcess,
-  dev: DevProcess,
-  step: (line: string) => void,
-): Promise<number> {
-  const given: Call['given'] = { 'audio.remote_url': feed.url, 'audio.local_dir': copies };
-  const typed: Call = {
-    ...call,
-    options: { unreachableAfter: patience.default },
-    given,
-    config: configOf(given),
-    temporal: { address: dev.address, namespace: 'default', connectionOptions: { address: dev.address } },
-  };
-  step(`$ waybill audio sync -r ${feed.url} -l ${copies}`);
-  const synced = await runJob(audio, { ...typed, command: 'waybill audio sync' });
-  if (synced !== exit.ok) return synced;
-  step(`$ waybill audio verify -l ${copies}`);
-  const verified = await verify({ ...typed, command: 'waybill audio verify' });
-  step(`The copy  ${join(copies, `${show}.sqlite`)}  (${bytes(statSync(join(copies, `${show}.sqlite`)).size)})`);
-  call.output.say(`Its run   ${dev.uiUrl}/namespaces/default/workflows`);
-  return verified;
-}
-
 /** On a terminal somebody may want to look around. */
-async function untilLookedAt({ output }: Call, dev: DevProcess, interrupt: Interrupt): Promise<void> {
-  if (!output.terminal || !process.stdin.isTTY) return;
+async function untilLookedAt(
+  { output }: Call,
+  dev: DevProcess,
+  recall: string | undefined,
+  interrupt: Interrupt,
+): Promise<void> {
+  if (!output.terminal || !process.stdin.isTTY || interrupt.signal.aborted) return;
+  const program = `node ${shellWord(process.argv[1] ?? 'waybill')}`;
   output.say(`\nStill up, for a look around; from another terminal:`);
-  output.say(`  export TEMPORAL_ADDRESS=${dev.address}; node ${process.argv[1] ?? 'waybill'} audio status`);
+  output.say(`  export TEMPORAL_ADDRESS=${dev.address}`);
+  output.say(`  ${program} audio status`);
+  if (recall !== undefined) output.say(`  ${program} recall status -c ${shellWord(recall)}`);
   output.say('Ctrl-C ends it.');
   await Promise.race([given(interrupt.signal), dev.ended]);
 }
 
-/** A folder of its own, made anew: nothing of an earlier demo is mistaken for this one's work. */
-function prepare(): Folders {
-  if (!existsSync(sample))
-    throw new CommandError(
-      exit.failed,
-      `the sample recording ${sample} is missing: run the demo from a whole checkout`,
-    );
-  const root = join(tmpdir(), `waybill-demo-${userInfo().uid}`);
-  const folders = { root, recordings: join(root, 'sender'), copies: join(root, 'radio') };
-  rmSync(root, { recursive: true, force: true });
-  mkdirSync(folders.recordings, { recursive: true });
-  mkdirSync(folders.copies);
-  copyFileSync(sample, join(folders.recordings, `${show}.sqlite`));
-  return folders;
+function absence(reason: string | undefined): string {
+  return reason === undefined
+    ? 'The recall job has a demo too: `npm start`, in a checkout, brings the database, the S3 store and the network it needs.'
+    : `The recall job is left out, for what it needs is not to be had here: ${reason}`;
 }
 
-/** As this machine has it, but quiet, and without what a settings file says of other senders. */
-function configOf(flags: Partial<Record<OptionKey, unknown>>): Config {
+/** Something that failed weighs more than something that was done in part. */
+function worst(codes: readonly number[]): number {
+  const bad = codes.filter((code) => code !== exit.ok);
+  return bad.find((code) => code !== exit.partial) ?? bad[0] ?? exit.ok;
+}
+
+function typedOn(
+  { address }: DevProcess,
+  output: Call['output'],
+  configOf: (flags: Settings) => Config,
+  { signal }: Interrupt,
+): Scene['type'] {
+  const temporal = { address, namespace: 'default', connectionOptions: { address } };
+  return async (line, verb, flags = {}, more = {}) => {
+    if (signal.aborted) return exit.interrupted;
+    output.say(`\n$ ${line}`);
+    const command = line.split(' ').slice(0, 3).join(' ');
+    const options = { unreachableAfter: patience.default, ...more };
+    const code = await verb({ command, temporal, output, given: flags, config: configOf(flags), options });
+    // It may have come before the verb listened: what was not done is not to be taken for done.
+    return signal.aborted ? exit.interrupted : code;
+  };
+}
+
+/** As this machine has it, but quiet, and without what a settings file says of other senders. `file`: the recall job's own. */
+function configFor(file: string | undefined, flags: Settings): Config {
   return loadConfig({
     env: {},
+    ...(file === undefined ? {} : { file }),
     flags: {
       'worker.listen': '',
-      'worker.log_level': 'warn',
+      'worker.log_level': 'error',
+      'worker.jobs': file === undefined ? ['audio'] : ['audio', 'recall'],
       'audio.shows': [],
       'audio.use_credentials': '',
       'audio.serve.token': '',
@@ -117,9 +121,9 @@ function configOf(flags: Partial<Record<OptionKey, unknown>>): Config {
   });
 }
 
-async function startEmbedded(): Promise<DevProcess> {
+async function startEmbedded(config: Config): Promise<DevProcess> {
   const port = await portOrFree(7233);
-  return await startDev(configOf({}), { port, uiPort: await portOrFree(8233), worker: true });
+  return await startDev(config, { port, uiPort: await portOrFree(8233), worker: true });
 }
 
 /** The port everybody knows, or, where that is taken, one that is free. */

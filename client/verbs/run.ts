@@ -14,8 +14,7 @@ import type { Call, JobCommand, JobKnowledge, Settings } from '../verb';
 
 export async function runJob(job: JobCommand, call: Call): Promise<number> {
   const knowledge = await job.load();
-  // A mistake in the settings is told before anybody is connected to.
-  if (knowledge.isConfigured(call.config)) knowledge.settings(call);
+  knowledge.check(call);
   return await withTemporal(call, async ({ client }) => {
     const wanted = await wantedJob(client, job, knowledge, call);
     return await runWanted(client, job, knowledge, call, wanted);

@@ -5,7 +5,7 @@ import { withTemporal } from '../connect';
 import { CommandError, exit } from '../exit';
 import { duration, shellWord } from '../format';
 import { intervalOf, openRuns, resetJob, startJob, stopJob } from '../job';
-import { pollersOf } from '../pollers';
+import { pollersOf, workerRemedy } from '../pollers';
 import type { Call, JobCommand } from '../verb';
 
 export const verbs = { start, stop, reset };
@@ -19,7 +19,7 @@ async function start(job: JobCommand, call: Call): Promise<number> {
       `${call.command}: how often? Give --interval SECONDS; once is \`waybill ${job.kind} run\`.`,
     );
   const knowledge = await job.load();
-  if (knowledge.isConfigured(call.config)) knowledge.settings(call);
+  knowledge.check(call);
   return await withTemporal(call, async ({ client }) => {
     const { id, name, host, settings } = await wantedJob(client, job, knowledge, call);
     const summary = knowledge.summary(settings);
@@ -31,7 +31,7 @@ async function start(job: JobCommand, call: Call): Promise<number> {
     output.say(`look at it: ${verb('status')}; end it: ${verb('stop')}`);
     const queue = taskQueue(job.kind, host);
     if ((await pollersOf(client, queue)).length === 0)
-      output.say(`no worker takes tasks of the queue ${queue} yet: \`waybill worker --job ${job.kind}\` on that host`);
+      output.say(`no worker takes tasks of the queue ${queue} yet: ${workerRemedy(job.kind, queue)}`);
     return exit.ok;
   });
 }

@@ -9,18 +9,30 @@ import { onInterrupt } from '../interrupt';
 import { describeJob, listJobs } from '../job';
 import { gatherStatus, statusLines, whenLine, type JobStatus } from '../job-status';
 import { jobs } from '../jobs';
-import type { Call, JobCommand } from '../verb';
+import type { Call, JobCommand, Surveyed } from '../verb';
 
 const watchEveryMs = 2000;
+/** What is asked of the two ends costs them something. */
+const surveyEveryMs = 30_000;
+const firstSteps = Object.values(jobs)
+  .map(({ kind, runAlias = 'run' }) => `\`waybill ${kind} ${runAlias} --help\``)
+  .join(', ');
 
 export async function jobStatus(job: JobCommand, call: Call): Promise<number> {
   const knowledge = await job.load();
   return await withTemporal(call, async ({ client }) => {
     const { id } = await chooseJob(client, job, knowledge, call);
+    let surveyed: Surveyed = { data: {}, lines: [] };
+    let surveyedAt = Number.NEGATIVE_INFINITY;
     return await watched(call, async () => {
       const chosen = await chooseJob(client, job, knowledge, { ...call, options: { ...call.options, job: id } });
       const status = await gatherStatus(client, job, knowledge, chosen);
-      return { data: status, lines: statusLines(status, job, knowledge, new Date()) };
+      if (knowledge.survey !== undefined && performance.now() - surveyedAt > surveyEveryMs) {
+        surveyed = await knowledge.survey(client, chosen, status);
+        surveyedAt = performance.now();
+      }
+      const lines = statusLines(status, job, knowledge, new Date());
+      return { data: { ...status, ...surveyed.data }, lines: [...lines, ...surveyed.lines] };
     });
   });
 }
@@ -32,7 +44,7 @@ export async function allStatus(call: Call): Promise<number> {
       const lines = table(all.map(glance));
       return {
         data: { address, namespace, jobs: all },
-        lines: lines.length > 0 ? lines : ['no jobs yet: `waybill audio sync --help`'],
+        lines: lines.length > 0 ? lines : [`no jobs yet: ${firstSteps}`],
       };
     }),
   );

@@ -9,21 +9,31 @@ export function jobVerbs(job: JobCommand): readonly Verb[] {
 const failIfNothing: Flag = { flags: '--fail-if-nothing', about: 'exit 9 if there was nothing to do' };
 
 function moving(job: JobCommand): readonly Verb[] {
-  const { kind, settings, exampleFlags } = job;
-  const which = whichJob(job.place);
+  const { kind, settings, exampleFlags, rehearsal } = job;
+  const which = whichJob(job);
   return [
     {
       name: 'run',
       ...(job.runAlias === undefined ? {} : { alias: job.runAlias }),
       about: 'Run the job once and follow it to the end.',
-      flags: [...which, ...settings, detach, patience, failIfNothing],
+      flags: [
+        ...which,
+        ...settings,
+        ...(rehearsal === undefined ? [] : [rehearsal.flag]),
+        detach,
+        patience,
+        failIfNothing,
+      ],
       examples: [`waybill ${kind} ${job.runAlias ?? 'run'} ${exampleFlags}`, `waybill ${kind} run --job NAME -o json`],
       more:
         'A run goes on from where the last one ended, wherever that was. If one is under way it is joined, not started twice.\n' +
         'Ctrl-C stops following; the run goes on. Exit code 5: some went through, something did not.',
       load: async () => {
         const { runJob } = await import('./run.js');
-        return (call) => runJob(job, call);
+        return async (call) => {
+          const isRehearsal = rehearsal !== undefined && call.options[flagName(rehearsal.flag)] === true;
+          return isRehearsal ? await (await rehearsal.load())(call) : await runJob(job, call);
+        };
       },
     },
     {
@@ -47,10 +57,16 @@ function moving(job: JobCommand): readonly Verb[] {
       about: 'Forget what Temporal knows of the job’s position and parked records.',
       flags: which,
       examples: [`waybill ${kind} reset --job NAME`],
-      more: `Settings and interval stay. Refused while a run is open. What the destination itself knows of each ${job.lane} stays.`,
+      more: `Settings and interval stay. Refused while a run is open. What is at the destination stays, and is not moved again.`,
       load: schedule(job, 'reset'),
     },
   ];
+}
+
+/** `--dry-run`: `dryRun`, as commander names its value. */
+function flagName({ flags }: Flag): string {
+  const [, name = ''] = /--([\w-]+)/.exec(flags) ?? [];
+  return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function schedule(job: JobCommand, verb: 'start' | 'stop' | 'reset'): () => Promise<Run> {
@@ -69,13 +85,13 @@ function steer(job: JobCommand, verb: 'pause' | 'resume' | 'cancel' | 'configure
 
 function steering(job: JobCommand): readonly Verb[] {
   const { kind } = job;
-  const which = whichJob(job.place);
+  const which = whichJob(job);
   return [
     {
       name: 'pause',
       about: 'Stop after the batch in hand; the position is kept.',
       flags: [...which, { flags: '--reason <text>', about: 'why, for whoever finds it paused' }],
-      examples: [`waybill ${kind} pause --job NAME --reason "disk is being replaced"`],
+      examples: [`waybill ${kind} pause --job NAME --reason "maintenance until noon"`],
       load: steer(job, 'pause'),
     },
     {
@@ -113,7 +129,7 @@ function steering(job: JobCommand): readonly Verb[] {
 
 function looking(job: JobCommand): readonly Verb[] {
   const { kind } = job;
-  const which = whichJob(job.place);
+  const which = whichJob(job);
   return [
     {
       name: 'status',

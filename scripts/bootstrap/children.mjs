@@ -4,7 +4,13 @@ import { constants } from 'node:os';
 import { clearInterval, setInterval } from 'node:timers';
 import { fileURLToPath } from 'node:url';
 
+// As we were started: later it may be another already.
+const parent = process.ppid;
+
 export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The AWS SDK announces in every process that it will leave Node 20; known, see package.json. */
+export const quiet = { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' };
 
 /** Runs it with our terminal. A signal to us goes to it, and we end when it has ended, with its exit code. */
 export function follow(command, args, env = {}) {
@@ -31,9 +37,8 @@ export function follow(command, args, env = {}) {
  * npm hands a signal to the shell between us, which dies of it without a word to us: then our parent is another. Only under
  * npm; who starts this file in the background by hand may close the shell.
  */
-function onLostParent(stop) {
+export function onLostParent(stop) {
   if (process.env.npm_lifecycle_event === undefined) return () => {};
-  const parent = process.ppid;
   const watch = setInterval(() => {
     if (process.ppid === parent) return;
     clearInterval(watch);

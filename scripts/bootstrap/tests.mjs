@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { say } from '../progress.mjs';
-import { capture, follow, npm } from './children.mjs';
+import { capture, follow, npm, quiet } from './children.mjs';
 
 // The parts of `npm run check`, run each by itself so that one failure does not hide the next.
 const checks = ['format:check', 'lint', 'types', 'dead-code'];
@@ -54,8 +54,6 @@ async function runJest(jestArgs) {
 /** Jest with all services up and in its environment. */
 export function withServices(jestArgs, env = {}) {
   const jest = ['node_modules/jest/bin/jest.js', ...jestArgs];
-  // The AWS SDK announces on every client that it will leave Node 20; known, see package.json.
-  const quiet = { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' };
   return follow(process.execPath, ['scripts/services.mjs', 'exec', '--', process.execPath, ...jest], {
     ...quiet,
     ...env,

@@ -2,8 +2,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporalProgram } from '../services/locate.mjs';
-import { capture, follow, root } from './children.mjs';
+import { capture, follow, quiet, root } from './children.mjs';
 import { install } from './install.mjs';
+import { withRecallEnds } from './recall-ends.mjs';
 import { test, withServices } from './tests.mjs';
 
 const usage = 2;
@@ -11,7 +12,7 @@ const usage = 2;
 const verbs = {
   start: async (args) => {
     await installAndBuild();
-    return await runBuilt(['client/main.js', 'demo', ...args]);
+    return await withRecallEnds((flags) => runBuilt(['client/main.js', 'demo', ...flags, ...args]));
   },
   test: async (args) => {
     await install();
@@ -52,7 +53,10 @@ async function build() {
 }
 
 const runBuilt = async ([file, ...args]) =>
-  await follow(process.execPath, [join('dist', file), ...args], { TEMPORAL_CLI_PATH: await temporalProgram() });
+  await follow(process.execPath, [join('dist', file), ...args], {
+    ...quiet,
+    TEMPORAL_CLI_PATH: await temporalProgram(),
+  });
 
 export async function main([verb, ...args]) {
   try {

@@ -3,7 +3,7 @@
  * named in the environment must answer: it is never silently replaced by another.
  */
 import { accessSync, constants } from 'node:fs';
-import { catalogue } from './catalogue.mjs';
+import { anvilFromPackage, anvilOnPath, catalogue } from './catalogue.mjs';
 import { dockerImage, dockerRefusal } from './docker.mjs';
 import { accepts } from './ready.mjs';
 
@@ -97,19 +97,19 @@ async function inDocker(name) {
   return { version: dockerImage(name), image: dockerImage(name) };
 }
 
-/** The `temporal` program, for those who start their own server: named in the environment, installed, or packaged. */
-export async function temporalProgram() {
-  const named = process.env.TEMPORAL_CLI_PATH;
+/** A program that its users start themselves: named in the environment, installed, or packaged. */
+async function programOf({ variable, what, finds, remedy }) {
+  const named = process.env[variable];
   if (named) {
     try {
       accessSync(named, constants.X_OK);
     } catch (cause) {
-      throw new Error(`TEMPORAL_CLI_PATH=${named}: not a program that can be run. Correct it or unset it.`, { cause });
+      throw new Error(`${variable}=${named}: not a program that can be run. Correct it or unset it.`, { cause });
     }
     return named;
   }
   const refusals = [];
-  for (const find of [catalogue.temporal.onPath, catalogue.temporal.fromPackage]) {
+  for (const find of finds) {
     try {
       const found = await find();
       if (found) return found.programs.server;
@@ -118,7 +118,24 @@ export async function temporalProgram() {
     }
   }
   throw new Error(
-    `The temporal program was not found. Tried TEMPORAL_CLI_PATH (not set), PATH and the pinned package: ` +
-      `${refusals.join('; ') || 'none'}. Install it, or python3 with pip, or set TEMPORAL_CLI_PATH.`,
+    `The ${what} program was not found. Tried ${variable} (not set), PATH and the pinned package: ` +
+      `${refusals.join('; ') || 'none'}. ${remedy}, or set ${variable}.`,
   );
 }
+
+export const temporalProgram = () =>
+  programOf({
+    variable: 'TEMPORAL_CLI_PATH',
+    what: 'temporal',
+    finds: [catalogue.temporal.onPath, catalogue.temporal.fromPackage],
+    remedy: 'Install it, or python3 with pip',
+  });
+
+/** The chain that the emulated Recall network runs on. */
+export const anvilProgram = () =>
+  programOf({
+    variable: 'ANVIL_PATH',
+    what: 'anvil',
+    finds: [anvilOnPath, anvilFromPackage],
+    remedy: 'Install it with foundryup',
+  });

@@ -96,6 +96,22 @@ const aptSettings = (work) =>
 
 const apt = (work, args) => runTool('apt-get', ['-q', '-c', join(work, 'apt.conf'), ...args]);
 
+/** A program out of an npm package that is made for this platform alone, and so can be in no lock file of ours. */
+export async function fetchNpmProgram({ name, version, integrity, file }) {
+  const pin = `${name.replace(/^@/, '').replaceAll('/', '-')}-${version}`;
+  const root = await fetchOnce(`${pin}-${digest(integrity)}`, async (directory) => {
+    const flags = ['--pack-destination', directory, '--loglevel', 'error'];
+    await runTool('npm', ['pack', `${name}@${version}`, ...flags]);
+    const archive = join(directory, `${pin}.tgz`);
+    const found = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`;
+    if (found !== integrity)
+      throw new Error(`THESE PACKAGES DO NOT MATCH THE HASHES: ${name}@${version} is ${found}, pinned is ${integrity}`);
+    await runTool('tar', ['-xzf', archive, '-C', directory]);
+    rmSync(archive);
+  });
+  return join(root, 'package', file);
+}
+
 /** Fills `<cache>/packages/<key>` by `fill`, all or nothing: a half-fetched package never bears the final name. */
 async function fetchOnce(key, fill) {
   const packages = join(cacheDirectory(), 'packages');

@@ -6,12 +6,12 @@ import { run } from './command';
 
 afterAll(removeFolders);
 
-const ofAudio = [
-  ...['run', 'start', 'stop', 'status', 'pause', 'resume', 'cancel', 'reset', 'configure', 'failures', 'retry'],
-  ...['verify', 'serve', 'retention', 'rebase'],
-].map((verb) => ['audio', verb]);
+const ofEveryJob = 'run start stop status pause resume cancel reset configure failures retry'.split(' ');
+const ofAudio = [...ofEveryJob, 'verify', 'serve', 'retention', 'rebase'].map((verb) => ['audio', verb]);
+const ofRecall = [...ofEveryJob, 'verify', 'renew'].map((verb) => ['recall', verb]);
 const verbs = [
   ...ofAudio,
+  ...ofRecall,
   ['audio', 'sync'],
   ['dev'],
   ['worker'],
@@ -37,7 +37,7 @@ async function packagesOf(
   return { ...ended, packages: [...new Set([...names].map(([, name]) => name ?? ''))].sort() };
 }
 
-it.each([...verbs, ['audio'], ['config'], []].map((words) => [words.join(' '), words] as const))(
+it.each([...verbs, ['audio'], ['recall'], ['config'], []].map((words) => [words.join(' '), words] as const))(
   'waybill %s --help has an example, and loads commander alone',
   async (_, words) => {
     const { code, stdout, packages } = await packagesOf([...words, '--help']);
@@ -48,10 +48,13 @@ it.each([...verbs, ['audio'], ['config'], []].map((words) => [words.join(' '), w
   },
 );
 
-it('the tree has the verbs that are tested here, and no others', async () => {
-  const { stdout } = await run(['audio', '--help']);
+it.each([
+  ['audio', ofAudio],
+  ['recall', ofRecall],
+])('the tree of %s has the verbs that are tested here, and no others', async (job, tested) => {
+  const { stdout } = await run([job, '--help']);
   const listed = [...stdout.matchAll(/^ {2}([a-z]+)(?:\|[a-z]+)? \[(?:options|command)\]/gm)].map(([, name]) => name);
-  expect(listed.filter((name) => name !== 'help').sort()).toEqual(ofAudio.map(([, verb]) => verb).sort());
+  expect(listed.filter((name) => name !== 'help').sort()).toEqual(tested.map(([, verb]) => verb).sort());
 });
 
 it.each(['bash', 'zsh', 'fish'])('completion %s prints a script', async (shell) => {

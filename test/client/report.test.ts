@@ -6,7 +6,7 @@ import type { Outcome } from '../../client/follow';
 import { statusLines, type JobStatus } from '../../client/job-status';
 import { didNothing, reportOf } from '../../client/report';
 import { createViewer, progressLine } from '../../client/run-view';
-import type { Snapshot } from '../../client/snapshot';
+import { lanesOf, type Snapshot } from '../../client/snapshot';
 import { failureLines } from '../../client/verbs/failures';
 import type { LaneState, RunResult } from '../../workflows/shared/run-state';
 
@@ -125,8 +125,10 @@ describe('progress', () => {
         },
         failure: null,
         waiting: false,
+        queue: 'waybill-audio@studio',
       },
     ],
+    legs: [],
     waiting: false,
     taskAttempt: 0,
   });
@@ -137,6 +139,15 @@ describe('progress', () => {
     const seen = view(snapshot(51, 5_000_000), 2000);
     expect(seen.lanes[1]).toMatchObject({ position: 51, target: 101, bytesPerSecond: 2_000_000, secondsLeft: 2.5 });
     expect(progressLine(seen, 'show')).toBe('running: 1 of 2 shows done, show 51 of 101 (3 s left), 9.2 MB, 2.0 MB/s');
+  });
+
+  it('adds a leg that is a workflow of its own just the same, and only to its lane', () => {
+    const leg = { lane: 'show', cursor: { lastId: 21, targetId: 101 }, counts: { bytes: 700 }, drained: false };
+    const told = { ...snapshot(1, 0), pending: [], legs: [{ ...leg, parked: [], recovered: [] }] };
+    expect(lanesOf(told).map(({ cursor, counts }) => [cursor, counts['bytes']])).toEqual([
+      [{ lastId: 202, targetId: 202 }, 4_200_000],
+      [{ lastId: 21, targetId: 101 }, 5700],
+    ]);
   });
 
   it('says what it waits for while there are no shows', () => {

@@ -24,6 +24,27 @@ describe('a wrong command line ends with 2', () => {
     ['start without an interval', ['audio', 'start', ...sync.slice(2)], 'Give --interval SECONDS'],
     ['rebase without a show', ['audio', 'rebase', '-l', 'x'], '--show NAME'],
     ['retention without a folder', ['audio', 'retention'], 'Give --dir DIR'],
+    [
+      'a time that is none',
+      ['recall', 'run', '--since', 'monday'],
+      'recall.sync.since (flag --since) is "monday": a time',
+    ],
+    [
+      'a competition that is none',
+      ['recall', 'run', '--competition', 'x'],
+      'recall.sync.competitions (flag --competition)',
+    ],
+    [
+      'a bucket that is none',
+      ['recall', 'start', '--bucket', '0x1', '-i', '60'],
+      'flag --bucket) is "0x1"; allowed: a bucket’s',
+    ],
+    ['a life too short', ['recall', 'run', '--ttl', '60'], 'a whole number from 3600'],
+    ['a share of nothing', ['recall', 'verify', '--sample', '0'], 'a share such as 0.01, up to 1'],
+    ['a job named like a renewal', ['recall', 'run', '--job', 'a/renew'], 'a name without /'],
+    ['an interval and its end', ['recall', 'renew', '--interval', '60', '--stop'], 'one of the two'],
+    ['a dry run that nobody reads', ['recall', 'run', '--dry-run', '--detach'], 'nothing but its answer'],
+    ['a host, which recall has none of', ['recall', 'run', '--host', 'x'], "unknown option '--host'"],
   ])('%s', async (_, args, said) => {
     const { code, stdout, stderr } = await run(args);
     expect(stderr).toContain(said);
@@ -54,6 +75,24 @@ describe('a wrong configuration ends with 3', () => {
     const { code, stderr } = await run(['audio', 'sync', '--config', file(text)]);
     expect(stderr).toContain(said);
     expect(code).toBe(3);
+  });
+
+  it('of the original’s recall is understood, and what of it does nothing is said', async () => {
+    const original =
+      '[database]\nurl = "postgres://me:open-sesame@db/data"\nmax_connections = 5\n[recall]\nprivate_key = "open-sesame"\n' +
+      'network = "localnet"\n[sync]\nbatch_size = 100\n[sync_storage]\ndb_path = ":memory:"';
+    const { code, stderr } = await run(['recall', 'run', '-c', file(original)]);
+    expect(stderr).toContain('recall.recall.private_key');
+    expect(stderr).toContain('is ********; allowed: a private key: 64 hexadecimal digits');
+    expect(stderr).not.toContain('open-sesame');
+    expect(code).toBe(3);
+    const mended = original.replace('"open-sesame"', `"${'ab'.repeat(32)}"`);
+    const shown = await run(['config', 'show', '--origin', '-c', file(mended)]);
+    expect(shown.stderr).toMatch(/\[recall\.sync_storage\] in .* is not used: Temporal keeps the position/);
+    expect(shown.stdout).toMatch(/recall\.database\.url +postgres:\/\/\*{8}@db\/data +\/.*waybill\.toml/);
+    expect(shown.stdout).toMatch(/recall\.recall\.network +localnet/);
+    expect(shown.stdout + shown.stderr).not.toMatch(/open-sesame|abab/);
+    expect(shown.code).toBe(0);
   });
 
   it('a file that is not there', async () => {

@@ -14,7 +14,9 @@ import { bundleWorkflowCode, DefaultLogger, makeTelemetryFilterString, Runtime, 
 import { removeFolders } from '../support/folders';
 import { plantedWorkflows } from '../support/planted';
 import { payloadsOf } from './payloads';
-import { recordHistories } from './record';
+import { recallSituations } from './recall-situations';
+import { contentMark, walletAccounts } from './recall-stage';
+import { recordHistories, situationOf } from './record';
 import { credentials, situations, token } from './situations';
 
 const recording = process.env['WAYBILL_RECORD_HISTORIES'] === '1';
@@ -29,12 +31,17 @@ const payloadBytesMax = 64 * 1024;
 
 interface RecordedEvent {
   activityTaskScheduledEventAttributes?: { activityType: { name: string } };
+  childWorkflowExecutionStartedEventAttributes?: { workflowExecution: { runId: string } };
+  workflowExecutionStartedEventAttributes?: { originalExecutionRunId: string };
 }
 interface RecordedHistory {
   events: RecordedEvent[];
 }
 
-const names = Object.keys(situations);
+const wanted = [...Object.keys(situations), ...Object.keys(recallSituations)].sort();
+/** Of the histories: a situation with children has several. */
+const names = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
+const isRecall = (name: string): boolean => name.startsWith('recall-');
 const textOf = (name: string): string => readFileSync(join(folder, `${name}.json`), 'utf8');
 const historyOf = (name: string): RecordedHistory => JSON.parse(textOf(name)) as RecordedHistory;
 const contents = (name: string): string =>
@@ -44,11 +51,19 @@ beforeAll(async () => {
   if (!existsSync(workflowBundle.codePath)) throw new Error('dist/ is missing: node scripts/build.mjs makes it');
   if (recording) await recordHistories(folder);
   else Runtime.install({ logger, shutdownSignals: [], telemetryOptions: { logging: { filter: quiet, forward: {} } } });
-}, 180_000);
+}, 600_000);
 afterAll(removeFolders);
 
 it('every situation has its history, and every history its situation', () => {
-  expect(readdirSync(folder).sort()).toEqual(names.map((name) => `${name}.json`).sort());
+  expect([...new Set(readdirSync(folder).map(situationOf))].sort()).toEqual(wanted);
+});
+
+it('every leg that a run of recall started has its history', () => {
+  const events = names.filter(isRecall).flatMap((name) => historyOf(name).events);
+  const runs = new Set(events.map((event) => event.workflowExecutionStartedEventAttributes?.originalExecutionRunId));
+  const started = events.flatMap((event) => event.childWorkflowExecutionStartedEventAttributes ?? []);
+  expect(started.length).toBeGreaterThan(Object.keys(recallSituations).length);
+  expect(started.filter(({ workflowExecution }) => !runs.has(workflowExecution.runId))).toEqual([]);
 });
 
 it.each(names)('%s replays', async (name) => {
@@ -90,6 +105,19 @@ describe('what histories hold', () => {
   it('the name of the credentials, and of no history the token', () => {
     expect(contents('caught-up')).toContain(`"credentials":"${credentials}"`);
     for (const name of names) expect(contents(name)).not.toContain(token);
+  });
+
+  it('no key of a wallet, and nothing of an object', () => {
+    const all = names.filter(isRecall).map(contents).join('\n');
+    expect(all).not.toContain(contentMark);
+    for (const account of walletAccounts) {
+      expect(all).toContain(account.address);
+      const key = Buffer.from(account.getHdKey().privateKey ?? []);
+      for (const encoding of ['hex', 'base64', 'base64url'] as const) {
+        expect(key.toString(encoding).length).toBeGreaterThan(40);
+        expect(all.toLowerCase()).not.toContain(key.toString(encoding).toLowerCase());
+      }
+    }
   });
 
   it.each(names)('%s: nothing of the machine that recorded it', (name) => {

@@ -3,56 +3,25 @@ import { hostname } from 'node:os';
 import { z } from 'zod';
 import { chunkSizeDefault, chunkSizeMax } from '../../activities/audio/contract';
 import { jobKinds } from '../../workflows/shared/names';
+import { bytesPerSecond, count, flag, list, listenAddress, option, someOf, text, type Option } from './kinds';
+import { recallOptions } from './recall';
 
-export interface Option {
-  /** Where it stands in waybill.toml: `table.key`. The environment variable is WAYBILL_TABLE_KEY. */
-  readonly key: string;
-  readonly schema: z.ZodType;
-  readonly default: unknown;
-  readonly about: string;
-  /** Never shown. May be given as a file: `<key>_file`. */
-  readonly secret?: true;
-}
-
-const text = z.string({ error: 'a text' });
-const count = (min: number, max: number): z.ZodType<number> => {
-  const error = `a whole number from ${min} to ${max}`;
-  return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
-};
-const flag = z
-  .union([z.boolean(), z.enum(['true', 'false', '1', '0'])], { error: 'true or false' })
-  .transform((value) => value === true || value === 'true' || value === '1');
-const commaList = z.string().transform((value) => value.split(',').flatMap((each) => each.trim() || []));
-const list = z.union([z.array(z.string()), commaList], { error: 'a list of texts' });
-const units: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
-/** `500k`, `2M`, `0`: decimal multiples, the units in which lines are sold. */
-const bytesPerSecond = z
-  .union([z.number(), z.string()])
-  .transform((value) => /^(\d+(?:\.\d+)?)([kmg]?)b?$/i.exec(String(value)))
-  .refine((match) => match !== null, { error: 'bytes a second, such as 500k or 2M; 0 is unlimited' })
-  .transform((match) => Math.round(Number(match?.[1]) * (units[(match?.[2] ?? '').toLowerCase()] ?? 1)));
-const address = z.string().regex(/^(|.+:\d{1,5})$/, { error: 'HOST:PORT, or an empty text for none' });
-const jobs = list.pipe(
-  z.array(z.enum(jobKinds, { error: `jobs out of: ${jobKinds.join(', ')}` })).min(1, { error: 'at least one job' }),
-);
-
-function option<S extends z.ZodType>(
-  schema: S,
-  fallback: z.output<S>,
-  about: string,
-): { schema: S; default: z.output<S>; about: string } {
-  return { schema, default: fallback, about };
-}
-
-/** By key. Their names are what people have in files: add, never rename. */
+/**
+ * By key: where it stands in waybill.toml, `table.key`. The environment variable is WAYBILL_TABLE_KEY. Their names are what
+ * people have in files: add, never rename.
+ */
 export const options = {
-  'worker.jobs': option(jobs, [...jobKinds], 'Jobs this worker takes.'),
+  'worker.jobs': option(someOf(jobKinds, 'job'), [...jobKinds], 'Jobs this worker takes.'),
   'worker.host': option(
     text.min(1),
     hostname(),
     'This host in task queues, waybill-audio@HOST: files belong to a host.',
   ),
-  'worker.listen': option(address, '127.0.0.1:9464', 'Where /healthz, /readyz and /metrics answer; empty for nowhere.'),
+  'worker.listen': option(
+    listenAddress,
+    '127.0.0.1:9464',
+    'Where /healthz, /readyz and /metrics answer; empty for nowhere.',
+  ),
   'worker.log_level': option(
     z.enum(['trace', 'debug', 'info', 'warn', 'error']),
     'info',
@@ -71,6 +40,7 @@ export const options = {
     true,
     'Register SyncJob and SyncState at the start; false where only an administrator may.',
   ),
+  ...recallOptions,
   'audio.remote_url': option(text, '', 'Address of the recording server.'),
   'audio.local_dir': option(text, '', 'Folder of the copies, on the worker’s host.'),
   'audio.shows': option(list, [], 'Shows to sync, in this order; none means all that the sender lists.'),
@@ -101,7 +71,7 @@ export const options = {
   'audio.retention.dir': option(text, '', 'Folder of recordings that retention trims.'),
   'audio.retention.hours': option(count(1, 1_000_000), 168, 'Audio of this many hours is kept.'),
   'audio.retention.dry_run': option(flag, false, 'Say what would be deleted, delete nothing.'),
-} as const satisfies Readonly<Record<string, Omit<Option, 'key'>>>;
+} as const satisfies Readonly<Record<string, Option>>;
 
 export type OptionKey = keyof typeof options;
 export type OptionValue<K extends OptionKey> = z.output<(typeof options)[K]['schema']>;

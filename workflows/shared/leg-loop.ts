@@ -15,16 +15,24 @@ import {
   ApplicationFailure,
   CancelledFailure,
   CancellationScope,
+  ChildWorkflowFailure,
   condition,
   continueAsNew,
   isCancellation,
   TimeoutFailure,
   workflowInfo,
 } from '@temporalio/workflow';
-import { isLegResult, parkedMax, type LegInput, type LegResult, type Pace } from '../../activities/shared/contract';
+import {
+  isLegResult,
+  parkedMax,
+  type LegInput,
+  type LegResult,
+  type Pace,
+  type ParkedItem,
+} from '../../activities/shared/contract';
 import { installHandlers } from './handlers';
 import { absorb, beginRun, enter, runResult, show, type Run } from './run';
-import { parkedKey, type LaneState, type RunInput, type RunResult } from './run-state';
+import { isDue, parkedKey, type LaneState, type RunInput, type RunResult } from './run-state';
 
 /** What makes a job: everything else about legs, messages and state is here. */
 export interface LegJob<Cursor, Settings extends Pace> {
@@ -34,7 +42,7 @@ export interface LegJob<Cursor, Settings extends Pace> {
   readonly parse: (input: unknown) => Settings;
   /** Lanes of this run, in order. An activity. */
   readonly plan: (settings: Settings) => Promise<readonly string[]>;
-  /** One leg. An activity under `repeatableLeg`. */
+  /** One leg. An activity under `repeatableLeg`, or a child workflow that hands in a leg's result on every way out. */
   readonly leg: (input: LegInput<Cursor, Settings>) => Promise<LegResult<Cursor>>;
   readonly parallel: (settings: Settings) => number;
   /** The cursor a new run starts from, given the one that the last run left; null begins anew. */
@@ -120,7 +128,7 @@ async function takeLanes<C, S extends Pace>(
 
 async function moveLane<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>, lane: LaneState<C>): Promise<void> {
   const { settings, parked } = run.state;
-  const retry = parked.filter((item) => item.lane === lane.lane && run.state.retrying.includes(parkedKey(item)));
+  const retry = parked.filter((item) => item.lane === lane.lane && isWanted(run, item));
   run.legsHere += 1;
   run.state.legCount += 1;
   try {
@@ -143,6 +151,11 @@ async function moveLane<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>, la
   show(run);
 }
 
+/** Asked for by `retry`, or by its own backoff. */
+function isWanted<C, S>({ state }: Run<C, S>, item: ParkedItem): boolean {
+  return state.retrying.includes(parkedKey(item)) || (item.retryAt !== undefined && isDue(item, Date.now()));
+}
+
 function block<C, S extends Pace>(run: Run<C, S>, failure: { type: string; reason: string }): void {
   enter(run, 'blocked', failure);
   run.interrupt();
@@ -150,9 +163,14 @@ function block<C, S extends Pace>(run: Run<C, S>, failure: { type: string; reaso
 
 /** What a leg had kept when it was stopped or failed. Null where the server, not the leg, wrote the details. */
 function keptBefore(error: unknown): LegResult<unknown> | null {
-  const cause = error instanceof ActivityFailure ? error.cause : error;
+  const cause = causeOf(error);
   const kept = cause instanceof TimeoutFailure ? cause.lastHeartbeatDetails : detailsOf(cause);
   return isLegResult(kept) ? kept : null;
+}
+
+/** What an activity, or a child workflow that is a leg, ended with. */
+function causeOf(error: unknown): unknown {
+  return error instanceof ActivityFailure || error instanceof ChildWorkflowFailure ? error.cause : error;
 }
 
 function detailsOf(cause: unknown): unknown {
@@ -169,9 +187,9 @@ function isTimeout(error: unknown): boolean {
 
 /** The failure that no retry can mend: its type from the contracts' closed lists, and its message. */
 function permanentFailure(error: unknown): { type: string; reason: string } {
-  const cause = error instanceof ActivityFailure ? error.cause : error;
+  const cause = causeOf(error);
   if (cause instanceof ApplicationFailure) return { type: cause.type ?? 'Unknown', reason: cause.message };
-  if (error instanceof ActivityFailure)
+  if (error instanceof ActivityFailure || error instanceof ChildWorkflowFailure)
     return { type: 'Unknown', reason: cause instanceof Error ? cause.message : error.message };
   throw error;
 }

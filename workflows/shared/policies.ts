@@ -18,6 +18,19 @@ export function repeatableLeg({ legSeconds, heartbeatSeconds }: Pace): ActivityO
   };
 }
 
+/**
+ * One step of a leg that may take as long as its largest object does, and tells by heartbeats that it lives. Repeating it
+ * begins where they say, or changes nothing.
+ */
+export function heartbeatingStep({ heartbeatSeconds }: Pace): ActivityOptions {
+  return {
+    startToCloseTimeout: '1 day',
+    heartbeatTimeout: `${heartbeatSeconds} seconds`,
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: '1 second', backoffCoefficient: 2, maximumInterval: '1 minute' },
+  };
+}
+
 /** A short question to the source or the destination; asking again changes nothing. */
 export const quickRead: ActivityOptions = {
   startToCloseTimeout: '2 minutes',

@@ -48,3 +48,7 @@ export interface RunResult<Cursor> {
 export type RunInput<Cursor, Settings> = Settings & { readonly carried?: RunState<Cursor, Settings> };
 
 export const parkedKey = (item: Pick<ParkedItem, 'lane' | 'id'>): string => JSON.stringify([item.lane, item.id]);
+
+/** False while a parked item's own backoff lasts. */
+export const isDue = ({ retryAt }: ParkedItem, now: number): boolean =>
+  retryAt === undefined || Date.parse(retryAt) <= now;

@@ -1,11 +1,20 @@
 /** One run in memory: its state, and the few things about it that are not carried on. */
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { ApplicationFailure, setCurrentDetails, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
-import { addCounts, type Counts, type LegResult, type Pace } from '../../activities/shared/contract';
+import type { z } from 'zod';
+import { addCounts, parseInput, type Counts, type LegResult, type Pace } from '../../activities/shared/contract';
 import { currentDetails } from './details';
 import type { LegJob } from './leg-loop';
 import { syncJobAttribute, syncStateAttribute } from './names';
-import { parkedKey, type LaneState, type RunInput, type RunPhase, type RunResult, type RunState } from './run-state';
+import {
+  isDue,
+  parkedKey,
+  type LaneState,
+  type RunInput,
+  type RunPhase,
+  type RunResult,
+  type RunState,
+} from './run-state';
 
 const syncJob = defineSearchAttributeKey(syncJobAttribute, SearchAttributeType.KEYWORD);
 const syncState = defineSearchAttributeKey(syncStateAttribute, SearchAttributeType.KEYWORD);
@@ -56,6 +65,15 @@ export function parseSettings<C, S extends Pace>(job: LegJob<C, S>, given: unkno
   }
 }
 
+/** The same for a workflow that is no run of legs. */
+export function parsed<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
+  try {
+    return parseInput(schema, input);
+  } catch (error) {
+    throw ApplicationFailure.nonRetryable(error instanceof Error ? error.message : String(error), 'SettingsRefused');
+  }
+}
+
 function firstState<C, S extends Pace>(job: LegJob<C, S>, settings: S): RunState<C, S> {
   const last = workflowInfo().lastResult as RunResult<C> | undefined;
   const lanes = (last?.lanes ?? []).map(({ lane, cursor }) =>
@@ -69,8 +87,8 @@ function firstState<C, S extends Pace>(job: LegJob<C, S>, settings: S): RunState
     settings,
     lanes,
     parked,
-    // A run is the backoff of what the last one parked: it is tried once more.
-    retrying: parked.map(parkedKey),
+    // A run is the backoff of what the last one parked, unless it has one of its own.
+    retrying: parked.filter((item) => isDue(item, Date.now())).map(parkedKey),
     lifetime: last?.lifetime ?? {},
     legCount: 0,
     startedAt: new Date().toISOString(),
