@@ -4,7 +4,7 @@
  */
 import { decodeEventHead, eventTypes } from './event';
 import type { GrpcCalls } from './grpc-calls';
-import type { Doorbell } from './node';
+import type { Doorbell } from './source';
 import { wireType } from './schema';
 
 const question = wireType<{ eventTypes: number[]; shardIndex: number }>('SubscribeQuestion');

@@ -1,7 +1,7 @@
 /** What a node tells fid by fid: the way around a page that it cannot serve, and to a single user. */
 import { RecordRefused } from '../shared/failures';
 import { understood, type Answer, type GrpcCalls } from './grpc-calls';
-import type { FidStore, Signer, SnapchainNode } from './node';
+import type { FidStore, Signer, SnapchainNode } from './source';
 import { wireType, type WireType } from './schema';
 
 const methods: Readonly<Record<FidStore, string>> = {

@@ -5,7 +5,7 @@ import { decodeEventHead } from './event';
 import { fidCalls } from './fid-calls';
 import { grpcCalls, understood, type GrpcCalls, type NodeSettings } from './grpc-calls';
 import { isNodeFailure, NodeFailure, pageUndecodable } from './node-failures';
-import type { NodeEvents, NodeInfo, NodePage, PageRequest, SnapchainNode, Snapshot, Subtree } from './node';
+import type { NodeEvents, NodeInfo, NodePage, PageRequest, SnapchainNode, Snapshot, Subtree } from './source';
 import { decodePage } from './page';
 import { wireType } from './schema';
 

@@ -3,7 +3,7 @@ import { status } from '@grpc/grpc-js';
 import { RecordRefused } from '../../activities/shared/failures';
 import { firstEventOf } from '../../activities/snapchain/event';
 import { loadHashing } from '../../activities/snapchain/hashing';
-import type { NodePage } from '../../activities/snapchain/node';
+import type { NodePage } from '../../activities/snapchain/source';
 import { readLeaf } from '../../activities/snapchain/page';
 import { virtualShardOf } from '../../activities/snapchain/trie-key';
 import { likesPage } from './encoded';

@@ -1,7 +1,7 @@
 /** A whole shard read from the emulated node, which serves the recording and breaks its answers: what comes is proved whole. */
 import { loadHashing } from '../../activities/snapchain/hashing';
 import { MerkleTree, shardRoot } from '../../activities/snapchain/merkle';
-import type { PageRequest, SnapchainNode } from '../../activities/snapchain/node';
+import type { PageRequest, SnapchainNode } from '../../activities/snapchain/source';
 import { connectNode } from '../../activities/snapchain/node-client';
 import { isNodeFailure } from '../../activities/snapchain/node-failures';
 import { readLeaf } from '../../activities/snapchain/page';

@@ -9,7 +9,7 @@ import {
   type ServerWritableStream,
 } from '@grpc/grpc-js';
 import type { NodeSettings } from '../../activities/snapchain/grpc-calls';
-import type { SnapchainNode } from '../../activities/snapchain/node';
+import type { SnapchainNode } from '../../activities/snapchain/source';
 import { connectNode } from '../../activities/snapchain/node-client';
 import { NodeFailure } from '../../activities/snapchain/node-failures';
 import { wireType } from '../../activities/snapchain/schema';
