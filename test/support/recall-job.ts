@@ -74,7 +74,7 @@ export async function startRecallJob({
     source: () => source,
     network: () => chain,
     wallets: keys,
-    owner: () => keys[0]?.address ?? '',
+    addresses: () => keys.map(({ address }) => address) as [string, ...string[]],
   });
   let workers: { stop(): Promise<void> }[] = [];
   const startAll = async (): Promise<void> => {
