@@ -9,5 +9,5 @@ export function audioWiring(config: Config): Wiring {
     idleTimeoutMs: config.get('audio.idle_timeout_seconds') * 1000,
   });
   // Every file is opened and closed by the activity that needs it.
-  return { activities, singleFileQueues: [], close: () => Promise.resolve() };
+  return { activities, ownQueue: true, singleFileQueues: [], close: () => Promise.resolve() };
 }

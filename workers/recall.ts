@@ -2,6 +2,7 @@
  * The recall job's activities as configured: one source a process, one network a name, each made when it is first asked for.
  * A worker starts with nothing configured, too: what is missing is said by the run that needs it.
  */
+import { getAddress } from 'viem';
 import { createRecallActivities } from '../activities/recall/activities';
 import { permanent } from '../activities/recall/failures';
 import { networkAddress } from '../activities/recall/networks';
@@ -16,8 +17,10 @@ import type { Wiring } from './wiring';
 
 /** Throws ConfigError for keys that are none. */
 export function recallWiring(config: Config): Wiring {
-  const owner = config.get('recall.recall.private_key');
-  const wallets = walletsOf([...(owner === '' ? [] : [owner]), ...config.get('recall.recall.delegate_keys')]);
+  const key = config.get('recall.recall.private_key');
+  const wallets = walletsOf([...(key === '' ? [] : [key]), ...config.get('recall.recall.delegate_keys')]);
+  const sign = config.get('recall.recall.sign');
+  const addresses = addressesOf(config, key === '' ? [] : wallets);
   const networks = new Map<string, ClosableNetwork>();
   let source: ObjectSource | null = null;
   const activities = createRecallActivities({
@@ -29,24 +32,36 @@ export function recallWiring(config: Config): Wiring {
       networks.set(name, network);
       return network;
     },
-    wallets,
-    owner: () => {
-      const [first] = wallets;
-      if (owner !== '' && first !== undefined) return first.address;
+    wallets: sign === false ? [] : wallets,
+    addresses: () => {
+      const [owner, ...delegates] = addresses;
+      if (owner !== undefined) return [owner, ...delegates];
       throw permanent(
         'WalletRefused',
-        'no wallet is configured on a worker of waybill-recall: set recall.recall.private_key_file, or RECALL_PRIVATE_KEY, on every one of them (recall.recall.sign = false for those that shall not sign)',
+        'no wallet is configured on a worker of waybill-recall: set recall.recall.private_key_file, or RECALL_PRIVATE_KEY, on those that sign, and recall.recall.addresses with recall.recall.sign = false on those that do not',
       );
     },
   });
   return {
     activities,
-    singleFileQueues: config.get('recall.recall.sign') ? wallets.map(({ address }) => walletQueue(address)) : [],
+    ownQueue: sign !== 'only',
+    singleFileQueues: sign === false ? [] : wallets.map(({ address }) => walletQueue(address)),
     close: async () => {
       for (const network of networks.values()) network.close();
       await source?.close();
     },
   };
+}
+
+/** The bucket's owner first. Throws ConfigError where keys and addresses are given and are not each other's. */
+function addressesOf(config: Config, wallets: readonly Wallet[]): readonly string[] {
+  const given = config.get('recall.recall.addresses').map((address) => getAddress(address));
+  const known = wallets.map(({ address }) => address);
+  if (given.length === 0 || known.length === 0) return given.length === 0 ? known : given;
+  if (given.join() === known.join()) return known;
+  throw new ConfigError(
+    `recall.recall.addresses: ${given.join(', ')} are not those of private_key and delegate_keys, ${known.join(', ')}`,
+  );
 }
 
 /** A key that is given twice is one wallet: it has one queue and one share. */

@@ -122,17 +122,18 @@ async function createWorkers(kind: JobKind, wiring: Wiring, config: Config, serv
     shutdownGraceTime: 0,
     shutdownForceTime: `${config.get('worker.drain_seconds')} seconds`,
   };
-  const own = Worker.create({
-    ...options,
-    workflowBundle,
-    // Legs are heavy and alike: fixed slots, not guesses.
-    maxConcurrentActivityTaskExecutions: config.get('worker.activity_slots'),
-    maxCachedWorkflows: config.get('worker.cached_workflows'),
-  });
+  const own = (): Promise<Worker> =>
+    Worker.create({
+      ...options,
+      workflowBundle,
+      // Legs are heavy and alike: fixed slots, not guesses.
+      maxConcurrentActivityTaskExecutions: config.get('worker.activity_slots'),
+      maxCachedWorkflows: config.get('worker.cached_workflows'),
+    });
   const singleFile = wiring.singleFileQueues.map((queue) =>
     Worker.create({ ...options, taskQueue: queue, maxConcurrentActivityTaskExecutions: 1 }),
   );
-  return await Promise.all([own, ...singleFile]);
+  return await Promise.all([...(wiring.ownQueue ? [own()] : []), ...singleFile]);
 }
 
 /** Loaded by job: a worker for one has no need of another's libraries. */

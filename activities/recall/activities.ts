@@ -36,10 +36,10 @@ export interface RecallDeps {
   readonly source: () => ObjectSource;
   /** By name. Throws NetworkRefused. */
   readonly network: (name: string) => RecallNetwork;
-  /** Of this worker's configuration, the bucket's owner first; empty on a worker that only reads and uploads. */
+  /** Whose keys this worker has; empty on one that only reads and uploads. */
   readonly wallets: readonly Wallet[];
-  /** Address of the first wallet, which owns the bucket and whose credit pays. Throws WalletRefused where none is configured. */
-  readonly owner: () => string;
+  /** Of all wallets: first the one that owns the bucket and whose credit pays. Throws WalletRefused where none is configured. */
+  readonly addresses: () => readonly [string, ...string[]];
 }
 
 export interface RecallActivities {

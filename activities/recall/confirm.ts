@@ -37,7 +37,7 @@ export async function confirmPlan(deps: RecallDeps, input: ConfirmInput): Promis
     const added = await addedBy(mined, input.bucket);
     // Not all are objects of this bucket, or not those of the plan.
     const isForeign = added.length < mined.length || (input.digest ?? digestOf(added)) !== digestOf(added);
-    const reverted = await whyReverted(network, { wallet: input.wallet, owner: deps.owner() }, added, watch);
+    const reverted = await whyReverted(network, { wallet: input.wallet, owner: deps.addresses()[0] }, added, watch);
     const unresolved = await untilResolved(network, input, without(added, reverted), watch);
     const resolved = without(added, [...reverted, ...unresolved]);
     const unread = await untilReadable(network, input, resolved, watch);

@@ -3,6 +3,7 @@ import type { Hex } from 'viem';
 import { z } from 'zod';
 import { parseInput } from '../shared/contract';
 import type { Ledger, MinedTransaction } from './destination';
+import { objectAddedTopic } from './facade';
 import { RpcError, type JsonRpc } from './json-rpc';
 import { wordsOf } from './trouble';
 
@@ -15,20 +16,19 @@ const block = z.object({
   ),
 });
 const receipt = z.object({ transactionHash: bytes, status: quantity });
+const logs = z.array(z.object({ transactionHash: bytes }));
 type BlockTransaction = z.output<typeof block>['transactions'][number];
 
 /**
  * Blocks asked for in one go at first, and at most: full ones are about half a megabyte each, and reading them holds up
  * whatever runs beside; nearly empty ones come twice as many at a time.
  */
-const blocksAtOnce = { first: 4, most: 32 };
+const blocksAtOnce = { first: 1, most: 32 };
 const fewTransactions = 100;
-const methodNotFound = -32601;
 
 export const toHex = (value: number | bigint): Hex => `0x${value.toString(16)}`;
 
 export function createLedger(rpc: JsonRpc): Ledger {
-  const statusesOf = createStatuses(rpc);
   return {
     block: async (signal) => parseInput(quantity, await rpc.one('eth_blockNumber', [], signal)),
     nonce: async (address, at, signal) =>
@@ -53,11 +53,12 @@ export function createLedger(rpc: JsonRpc): Ledger {
           .flatMap((answer, index) => transactionsOf(accepted(answer), numbers[index]))
           .filter((transaction) => transaction.from.toLowerCase() === wallet);
         if (ours.length < fewTransactions) span = Math.min(2 * span, blocksAtOnce.most);
-        const statuses = await statusesOf(ours, signal);
+        const outcomes = await outcomesOf(rpc, ours, signal);
         for (const { hash, to: target, nonce, input, blockNumber } of ours) {
-          const status = statuses.get(hash);
-          if (status === undefined) throw new Error(`block ${blockNumber} has no receipt yet of transaction ${hash}`);
-          mined.push({ hash, nonce, to: target ?? '', data: input, block: blockNumber, succeeded: status === 1 });
+          const succeeded = outcomes.get(hash);
+          if (succeeded === undefined)
+            throw new Error(`block ${blockNumber} has no receipt yet of transaction ${hash}`);
+          mined.push({ hash, nonce, to: target ?? '', data: input, block: blockNumber, succeeded });
         }
       }
       return mined;
@@ -83,38 +84,34 @@ function transactionsOf(answer: unknown, number: number | undefined): BlockTrans
   return parseInput(block, answer).transactions;
 }
 
-/** Status by hash, of whole blocks at once; one by one where the node cannot. */
-function createStatuses(rpc: JsonRpc) {
-  let givesBlocks = true;
-  return async (ours: readonly BlockTransaction[], signal: AbortSignal): Promise<Map<Hex, number>> => {
-    const receipts = async (method: string, params: readonly string[]): Promise<unknown[]> =>
-      await rpc.many(
-        params.map((each) => ({ method, params: [each] })),
-        signal,
-      );
-    let answers: unknown[] = [];
-    if (givesBlocks) {
-      const blocks = [...new Set(ours.map(({ blockNumber }) => toHex(blockNumber)))];
-      answers = await receipts('eth_getBlockReceipts', blocks);
-      givesBlocks = !answers.some((answer) => answer instanceof RpcError && isUnknownMethod(answer));
-    }
-    if (!givesBlocks)
-      answers = await receipts(
-        'eth_getTransactionReceipt',
-        ours.map(({ hash }) => hash),
-      );
-    const found = answers.map(accepted).flat(1);
-    return new Map(
-      found
-        .filter((each) => each !== null)
-        .map((each) => parseInput(receipt, each))
-        .map(({ transactionHash, status }) => [transactionHash, status]),
-    );
-  };
+/**
+ * Hashes of those that succeeded, and of those that have a receipt at all. What a transaction has logged it has not
+ * reverted, and logs are a tenth of the receipts: these are asked for only where there is no log.
+ */
+async function outcomesOf(
+  rpc: JsonRpc,
+  ours: readonly BlockTransaction[],
+  signal: AbortSignal,
+): Promise<Map<Hex, boolean>> {
+  const outcomes = new Map<Hex, boolean>();
+  if (ours.length === 0) return outcomes;
+  const numbers = ours.map(({ blockNumber }) => blockNumber);
+  const [fromBlock, toBlock] = [Math.min(...numbers), Math.max(...numbers)].map(toHex);
+  const address = [...new Set(ours.map(({ to }) => to ?? ''))].filter((each) => each !== '');
+  const asked = { method: 'eth_getLogs', params: [{ address, fromBlock, toBlock, topics: [objectAddedTopic] }] };
+  const [logged] = await rpc.many([asked], signal);
+  // A node that gives no logs, or not of so many blocks, has the receipts all the same.
+  if (!(logged instanceof RpcError))
+    for (const { transactionHash } of parseInput(logs, logged)) outcomes.set(transactionHash, true);
+  const others = ours.filter(({ hash }) => !outcomes.has(hash));
+  const calls = others.map(({ hash }) => ({ method: 'eth_getTransactionReceipt', params: [hash] }));
+  for (const answer of await rpc.many(calls, signal)) {
+    if (accepted(answer) === null) continue;
+    const { transactionHash, status } = parseInput(receipt, answer);
+    outcomes.set(transactionHash, status === 1);
+  }
+  return outcomes;
 }
-
-const isUnknownMethod = ({ rpcCode, message }: RpcError): boolean =>
-  rpcCode === methodNotFound || /method .*not (found|supported|available)|unsupported method/i.test(message);
 
 /** The result of a call of a batch. Throws RpcError. */
 function accepted(answer: unknown): unknown {

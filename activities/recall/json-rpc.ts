@@ -32,9 +32,9 @@ export interface JsonRpc {
   close(): void;
 }
 
-/** Calls in one request, and requests at once: a node's answer stays well under a megabyte. */
-const batchMax = 100;
-const batchesAtOnce = 4;
+/** Calls in one request, and requests at once: few, for beside them a wallet's transactions wait for the same node. */
+const batchMax = 50;
+const batchesAtOnce = 2;
 /** What a server says, by HTTP or in one error for all, that cannot read an array where it expects an object. */
 const noBatchStatuses = [400, 405, 415, 422, 501];
 const noBatchCodes = [-32700, -32600, -32601, -32602];

@@ -16,7 +16,7 @@ export function measureRows(deps: RecallDeps, input: MeasureInput): Promise<Meas
     const source = deps.source();
     await source.check(signal);
     const network = deps.network(settings.network);
-    const bucket = settings.bucket || (await network.bucketOf(deps.owner(), settings.name, signal));
+    const bucket = settings.bucket || (await network.bucketOf(deps.addresses()[0], settings.name, signal));
     const { before } = await source.watermark(settings.settleSeconds, signal);
     const { since, until, competitions, agents, dataTypes, ttl, uploads } = settings;
     const filter = { since, until, competitions, agents, dataTypes, share, of };

@@ -42,7 +42,8 @@ export async function openReading(
   const source = deps.source();
   await source.check(signal);
   const network = deps.network(settings.network);
-  const owner = deps.owner();
+  await network.check(signal);
+  const owner = deps.addresses()[0];
   const bucket = settings.bucket || (await network.bucketOf(owner, settings.name, signal));
   if (bucket === null)
     throw permanent(

@@ -42,13 +42,15 @@ export async function sendInOrder(ledger: Ledger, wallet: Wallet, row: Row, watc
     taken: [...taken].sort((left, right) => left - right),
     ...(wants === undefined ? {} : { wants }),
   });
-  const lookUp = async (from: number, to: number): Promise<void> => {
-    for (const offset of await othersOf(ledger, wallet, row, { from, to, watch })) taken.add(offset);
+  /** Where to go on: at `to`, or at what the node has lost meanwhile. */
+  const lookUp = async (from: number, to: number): Promise<number> => {
+    const { others, next } = await othersOf(ledger, wallet, row, { from, to, watch });
+    for (const offset of others) taken.add(offset);
+    return next;
   };
   const accepted = await ledger.nonce(wallet.address, 'pending', watch.signal);
   if (accepted < first) return sent(accepted);
-  let offset = Math.min(accepted - first, count);
-  await lookUp(0, offset);
+  let offset = await lookUp(0, Math.min(accepted - first, count));
   const rewinds = new Map<number, number>();
   let signed = offset < count ? wallet.sign(row.at(offset)) : null;
   while (signed !== null) {
@@ -65,12 +67,21 @@ export async function sendInOrder(ledger: Ledger, wallet: Wallet, row: Row, watc
     if (wants < first) return sent(wants);
     if (refusal === null) taken.delete(offset);
     if (wants <= first + offset) countRewind(rewinds, wants, wallet.address);
-    const reached = Math.min(wants - first, count);
-    if (refusal !== null && reached > offset) await lookUp(offset, reached);
+    let reached = Math.min(wants - first, count);
+    if (refusal !== null && reached > offset) {
+      reached = await lookUp(offset, reached);
+      if (first + reached < wants) countRewind(rewinds, first + reached, wallet.address);
+    }
     signed = reached === offset + 1 ? next : reached < count ? wallet.sign(row.at(reached)) : null;
     offset = reached;
   }
   return sent();
+}
+
+interface Found {
+  /** Offsets in order. */
+  readonly others: readonly number[];
+  readonly next: number;
 }
 
 interface Stretch {
@@ -83,7 +94,7 @@ interface Stretch {
  * Offsets of used nonces whose transaction is not ours. Ours are known by their hashes; but a node that was restarted may hold a
  * transaction and not know its hash, or count one that it has lost: so what is not mined is sent once more, and waited for.
  */
-async function othersOf(ledger: Ledger, wallet: Wallet, row: Row, { from, to, watch }: Stretch): Promise<number[]> {
+async function othersOf(ledger: Ledger, wallet: Wallet, row: Row, { from, to, watch }: Stretch): Promise<Found> {
   const { signal } = watch;
   let unknown: { offset: number; signed: Hex; hash: Hex }[] = [];
   for (let offset = from; offset < to; offset += 1) {
@@ -103,7 +114,12 @@ async function othersOf(ledger: Ledger, wallet: Wallet, row: Row, { from, to, wa
     );
     unknown = unknown.filter((_, index) => known[index] !== true);
     const waiting = unknown.filter(({ offset }) => row.first + offset >= mined);
-    if (waiting.length === 0 && (looks += 1) >= looksMax) return unknown.map(({ offset }) => offset);
+    const others = unknown.filter((each) => !waiting.includes(each)).map(({ offset }) => offset);
+    const [first] = waiting;
+    if (first === undefined && (looks += 1) >= looksMax) return { others, next: to };
+    // Accepted, and then forgotten, as by a restart: its nonce is free again.
+    if (first !== undefined && (await ledger.nonce(wallet.address, 'pending', signal)) <= row.first + first.offset)
+      return { others, next: first.offset };
     if (performance.now() > until)
       throw new Error(
         `${wallet.address}: the node has accepted ${waiting.length} transactions before ${row.first + to}, does not know ours by their hashes, and does not mine them`,
@@ -112,7 +128,7 @@ async function othersOf(ledger: Ledger, wallet: Wallet, row: Row, { from, to, wa
     sentAgain = true;
     watch.at();
   }
-  return [];
+  return { others: [], next: to };
 }
 
 /** What a node says of a nonce that is used tells nothing of who used it. */

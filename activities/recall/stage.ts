@@ -7,7 +7,6 @@
  */
 import { setMaxListeners } from 'node:events';
 import { Context } from '@temporalio/activity';
-import { CancelledFailure } from '@temporalio/common';
 import { addCounts, retryWaitMs, type Counts, type ParkedItem } from '../shared/contract';
 import { isPermanent, reasonOf } from '../shared/failures';
 import type { RecallDeps } from './activities';
@@ -19,10 +18,12 @@ import { inParallel } from './parallel';
 import { nextPage, openReading, type Reading } from './reading';
 import type { ObjectRow } from './source';
 import { Uploads, type Outcome } from './uploads';
+import { watched, type Watch } from './watch';
 
 /** Attempts that ended at the same row before the one that fails is set aside while others pass. */
 const failuresMax = 3;
-const aliveEveryMs = 1000;
+/** Copies of what is kept are made no more often than they are sent. */
+const tellEveryMs = 1000;
 
 interface Kept extends Omit<StageResult, 'batch' | 'drained'> {
   readonly batch: ReturnType<BatchDraft['kept']>;
@@ -34,23 +35,31 @@ interface Told {
 }
 
 export async function stageObjects(deps: RecallDeps, input: StageInput): Promise<StageResult> {
-  const context = Context.current();
-  const signal = context.cancellationSignal;
-  // Each upload and query listens to it.
-  setMaxListeners(0, signal);
-  const told = context.info.heartbeatDetails as Told | undefined;
+  const told = Context.current().info.heartbeatDetails as Told | undefined;
   const until = performance.now() + input.budgetMs;
-  const reading = await openReading(deps, input, told?.kept.cursor ?? input.cursor, signal);
-  const stage = new Stage(input, reading, told, () => performance.now() < until);
-  try {
-    await stage.retry(input.retry);
-    const drained = await stage.read();
-    return await stage.result(drained);
-  } catch (error) {
-    if (signal.aborted) throw new CancelledFailure(`stage stopped: ${reasonOf(error)}`);
-    if (!isPermanent(error)) stage.tellFailure();
-    throw error;
-  }
+  return await watched(async (watch) => {
+    // Each upload and query listens to it.
+    setMaxListeners(0, watch.signal);
+    watch.at(told);
+    const reading = await openReading(deps, input, told?.kept.cursor ?? input.cursor, watch.signal);
+    const stage = new Stage(input, { reading, watch, hasTime: () => performance.now() < until }, told);
+    try {
+      await stage.retry(input.retry);
+      const drained = await stage.read();
+      return await stage.result(drained);
+    } catch (error) {
+      if (!watch.signal.aborted && !isPermanent(error)) stage.tellFailure();
+      throw error;
+    }
+  });
+}
+
+/** What a stage works with. */
+interface Bench {
+  readonly reading: Reading;
+  readonly watch: Watch;
+  /** Of its budget. */
+  readonly hasTime: () => boolean;
 }
 
 class Stage {
@@ -60,18 +69,23 @@ class Stage {
   private recovered: string[];
   private attempts: Record<string, number>;
   private readonly draft: BatchDraft;
-  private readonly context = Context.current();
-  private readonly signal = this.context.cancellationSignal;
+  private readonly reading: Reading;
+  private readonly watch: Watch;
+  private readonly signal: AbortSignal;
+  private readonly hasTime: () => boolean;
   private readonly failures: number;
   private progressed = false;
-  private beatAt = 0;
+  private toldAt = 0;
 
   constructor(
     private readonly input: StageInput,
-    private readonly reading: Reading,
+    { reading, watch, hasTime }: Bench,
     told: Told | undefined,
-    private readonly hasTime: () => boolean,
   ) {
+    this.reading = reading;
+    this.watch = watch;
+    this.signal = watch.signal;
+    this.hasTime = hasTime;
     const { kept, failures } = told ?? { kept: null, failures: 0 };
     this.cursor = reading.cursor;
     this.counts = kept?.counts ?? {};
@@ -80,7 +94,7 @@ class Stage {
     this.attempts = { ...kept?.attempts };
     this.failures = failures;
     this.draft = new BatchDraft(reading, input.settings, kept?.batch);
-    this.beat();
+    this.tell();
   }
 
   /** Parked rows that are due, before anything new. Those that are gone at the source are nobody's trouble any more. */
@@ -119,7 +133,7 @@ class Stage {
 
   tellFailure(): void {
     const failures = this.progressed ? 1 : this.failures + 1;
-    this.context.heartbeat({ kept: this.kept(), failures } satisfies Told);
+    Context.current().heartbeat({ kept: this.kept(), failures } satisfies Told);
   }
 
   private async move(
@@ -211,12 +225,12 @@ class Stage {
   }
 
   private alive(): void {
-    if (performance.now() - this.beatAt >= aliveEveryMs) this.beat();
+    if (performance.now() - this.toldAt >= tellEveryMs) this.tell();
   }
 
-  private beat(): void {
-    this.beatAt = performance.now();
+  private tell(): void {
+    this.toldAt = performance.now();
     const failures = this.progressed ? 0 : this.failures;
-    this.context.heartbeat({ kept: this.kept(), failures } satisfies Told);
+    this.watch.at({ kept: this.kept(), failures } satisfies Told);
   }
 }

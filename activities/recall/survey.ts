@@ -16,11 +16,11 @@ export async function surveyRecall(deps: RecallDeps, { settings, cursors }: Surv
   const signal = Context.current().cancellationSignal;
   const source = deps.source();
   const network = deps.network(settings.network);
-  const owner = deps.owner();
+  const owner = deps.addresses()[0];
   const [{ block }, bucket, ...wallets] = await Promise.all([
     network.tip(signal),
     settings.bucket || network.bucketOf(owner, settings.name, signal),
-    ...deps.wallets.map(({ address }) => walletOf(network, address, settings.ttl, signal)),
+    ...deps.addresses().map((address) => walletOf(network, address, settings.ttl, signal)),
   ]);
   const lanes = await Promise.all(
     Object.entries(cursors).map(async ([lane, cursor]) => {

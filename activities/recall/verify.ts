@@ -46,7 +46,7 @@ async function opened(deps: RecallDeps, settings: VerifySettings, { signal, aliv
   const source = deps.source();
   await source.check(signal);
   const network = deps.network(settings.network);
-  const bucket = settings.bucket || (await network.bucketOf(deps.owner(), settings.name, signal));
+  const bucket = settings.bucket || (await network.bucketOf(deps.addresses()[0], settings.name, signal));
   if (bucket === null)
     throw permanent(
       'BucketRefused',

@@ -18,7 +18,10 @@ export interface Peer {
 
 const program = join(__dirname, '..', '..', 'test', 'peers', 'recall', 'main.js');
 
-export async function startPeer(options: { readonly blockSeconds: number }): Promise<Peer> {
+export async function startPeer(options: {
+  readonly blockSeconds: number;
+  readonly roundTripMs: number;
+}): Promise<Peer> {
   const process_ = spawn(process.execPath, [program, JSON.stringify({ wallets: 4, resolveMs: 300, ...options })], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });

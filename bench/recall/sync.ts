@@ -18,7 +18,7 @@ export async function startWorker(
   temporal: Temporal,
   peer: Peer,
   table: Table,
-  s3: Readonly<Record<string, string>> = {},
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Child> {
   const networks = join(dir, 'networks.toml');
   writeFileSync(networks, peer.networksToml);
@@ -34,7 +34,7 @@ export async function startWorker(
     WAYBILL_RECALL_DATABASE_TABLE: table.name,
     WAYBILL_RECALL_RECALL_PRIVATE_KEY: peer.wallets[0]?.privateKey,
     WAYBILL_RECALL_RECALL_CONFIG_PATH: networks,
-    ...s3,
+    ...more,
   });
 }
 

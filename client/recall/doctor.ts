@@ -37,11 +37,18 @@ function walletFindings(config: Config): Finding[] {
   const check = 'wallets';
   const owner = config.get('recall.recall.private_key');
   const delegates = config.get('recall.recall.delegate_keys').length;
+  const addresses = config.get('recall.recall.addresses').length;
+  if (owner === '' && addresses > 0) return [yes(check, `${addresses} by address, no key: this worker does not sign`)];
   if (owner === '')
     return [
       no(check, 'no key', 'set recall.recall.private_key_file, or RECALL_PRIVATE_KEY: a job without one is blocked'),
     ];
-  const signs = config.get('recall.recall.sign') ? 'this worker signs' : 'this worker does not sign';
+  const sign = config.get('recall.recall.sign');
+  const signs = {
+    true: 'this worker signs',
+    false: 'this worker does not sign',
+    only: 'this worker does nothing but sign',
+  }[`${sign}`];
   return [yes(check, `an owner, ${plural(delegates, 'delegate')}; ${signs}`)];
 }
 

@@ -33,7 +33,8 @@ interface Copied {
 
 /** One run by a worker of its own, started for it. */
 async function copied(dir: string, encoding: Encoding, chunkSize: number): Promise<Copied> {
-  const worker = workerProcess(server.address, host);
+  // Of this job alone: what the others' libraries take is theirs.
+  const worker = workerProcess(server.address, host, { WAYBILL_WORKER_JOBS: 'audio' });
   const feed = await startFeedProcess(dir, encoding);
   const localDir = newFolder('recv');
   try {

@@ -79,7 +79,7 @@ describe.each([
     const source = (): never => {
       throw new Error('there is no source in this test');
     };
-    deps = { source, network: () => network, wallets, owner: () => owner };
+    deps = { source, network: () => network, wallets, addresses: () => [owner] };
     const calls = [{ kind: 'createBucket', owner, name: settings.name }] as const;
     const plan = await runActivity((input) => planSetup(deps, input), { wallet: owner, calls, settings });
     await runActivity((input) => sendSetup(deps, input), { plan, settings });

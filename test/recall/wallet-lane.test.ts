@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { broadcastPlan } from '../../activities/recall/wallet-lane';
 import { runActivity } from '../support/activity';
+import { eventually } from '../support/temporal';
 import {
   broadcast,
   confirm,
@@ -163,6 +164,24 @@ describe('what the network loses is brought back, never replaced', () => {
     await given.peer.objects.start();
     expect(await settled).toMatchObject({ confirmed: 80, failed: [] });
     await expectOnce(given, plan);
+  });
+
+  it('another program’s transaction, while ours of its nonce is looked for', async () => {
+    const own = await openWalletCase();
+    const plan = await planOf(own, 5);
+    const { anvil, rpc, wallets } = own.peer;
+    await anvil.call('evm_setIntervalMining', 0);
+    await own.peer.foreignTransaction(
+      wallets.find(({ address }) => address === plan.wallet) ?? { address: '', privateKey: '0x' },
+    );
+    const sending = broadcast(own, plan);
+    await eventually('it is looked for', async () => (rpc.requests.get('eth_getTransactionByHash') ?? 0) > 2);
+    await rpc.restart();
+    expect(await sending).toMatchObject({ taken: [] });
+    await anvil.call('evm_setIntervalMining', 1);
+    expect(await confirm(own, plan)).toMatchObject({ confirmed: 5, failed: [] });
+    await expectOnce(own, plan);
+    await own.stop();
   });
 
   it('anything, at random', async () => {

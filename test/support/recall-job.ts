@@ -74,7 +74,7 @@ export async function startRecallJob({
     source: () => source,
     network: () => chain,
     wallets: keys,
-    owner: () => keys[0]?.address ?? '',
+    addresses: () => keys.map(({ address }) => address) as [string, ...string[]],
   });
   let workers: { stop(): Promise<void> }[] = [];
   const startAll = async (): Promise<void> => {
@@ -140,6 +140,9 @@ export async function startRecallJob({
     startWorker: startAll,
     end: async () => {
       await stopAll();
+      // A wallet is the same in every case: a run that a failed test has left would keep it from the next.
+      for await (const { workflowId } of server.client.workflow.list({ query: 'ExecutionStatus = "Running"' }))
+        await server.client.workflow.getHandle(workflowId).terminate().catch(() => undefined);
       await source.close();
       chain.close();
       await rows.drop();

@@ -38,7 +38,7 @@ export function depsOf(network: ClosableNetwork, keys: readonly string[]): Recal
     },
     network: () => network,
     wallets,
-    owner: () => wallets[0]?.address ?? '',
+    addresses: () => [wallets[0]?.address ?? ''],
   };
 }
 
@@ -53,7 +53,7 @@ export async function openWalletCase(options: NetworkOptions = {}): Promise<Wall
     network,
     peer.wallets.map(({ privateKey }) => privateKey),
   );
-  const wallet = deps.owner();
+  const wallet = deps.addresses()[0];
   const settings = recallSettings.parse({ network: 'emulated', resolveSeconds: 20 });
   const calls = [{ kind: 'createBucket', owner: wallet, name: settings.name }] as const;
   const plan = await runActivity((input) => planSetup(deps, input), { wallet, calls, settings });

@@ -69,6 +69,25 @@ it('that shall not sign serves no wallet', async () => {
   expect(states).toEqual({ 'waybill-recall': 'RUNNING' });
 });
 
+it('that shall do nothing else serves its wallets alone; one without keys is told their addresses', async () => {
+  const { states } = await startWorker({ RECALL_PRIVATE_KEY: owner, WAYBILL_RECALL_RECALL_SIGN: 'only' });
+  expect(states).toEqual({ [walletQueueOf(owner)]: 'RUNNING' });
+  await worker?.stop();
+  const address = walletQueueOf(owner).split('@')[1] ?? '';
+  const other = await startWorker({ WAYBILL_RECALL_RECALL_ADDRESSES: address });
+  expect(other.states).toEqual({ 'waybill-recall': 'RUNNING' });
+  expect(await worker?.stop()).toBe(0);
+});
+
+it('whose addresses are not those of its keys ends with 3', async () => {
+  const env = { RECALL_PRIVATE_KEY: owner, WAYBILL_RECALL_RECALL_ADDRESSES: `0x${'12'.repeat(20)}` };
+  const { code, stderr } = await command(['worker', '--job', 'recall', '--listen', ''], {
+    env: { TEMPORAL_ADDRESS: server.address, ...env },
+  });
+  expect(stderr).toContain('recall.recall.addresses');
+  expect(code).toBe(3);
+});
+
 describe('with nothing configured', () => {
   const blockedBy = async (env: Record<string, string>): Promise<[string | null, string | null]> => {
     await startWorker(env);

@@ -81,7 +81,18 @@ export const recallOptions = {
     ...option(privateKeys, [], 'Keys of further wallets that write to the same bucket, each its share of the rows.'),
     secret: true as const,
   },
-  'recall.recall.sign': option(flag, true, 'Sign with these keys; false on workers that only read and upload.'),
+  'recall.recall.sign': option(
+    z.union([flag, z.literal('only')], { error: 'true, false or only' }),
+    true,
+    'Sign with these keys; false on workers that only read and upload, only on those that do nothing else.',
+  ),
+  'recall.recall.addresses': option(
+    list.pipe(
+      z.array(z.string().regex(/^0x[0-9a-f]{40}$/i, { error: 'addresses, 0x and 40 hexadecimal digits each' })),
+    ),
+    [],
+    'Addresses of the wallets, the bucket’s owner first, on workers that do not have the keys.',
+  ),
   'recall.recall.network': {
     ...option(
       text.min(1, { error: 'a network’s name' }),

@@ -1,11 +1,12 @@
 /** Plans on their way: sent in order, sent again when the chain has lost them, settled, and then passed by the cursor. */
-import { ApplicationFailure } from '@temporalio/workflow';
+import { ApplicationFailure, sleep } from '@temporalio/workflow';
 import type { BroadcastResult, ConfirmResult, Plan, RecallCursor } from '../../activities/recall/contract';
 import { addCounts, retryWaitMs, type Counts } from '../../activities/shared/contract';
 import { fail, type Entry, type Lane } from './lane-state';
 
 /** Transactions tried for one object in a leg; after that it waits, parked. */
 const attemptsMax = 3;
+const rebroadcastSecondsMax = 60;
 
 /**
  * What an earlier leg could not settle comes first, unchanged: its nonces are taken until it is mined. The
@@ -50,19 +51,22 @@ function broadcast(lane: Lane, plan: Plan): Promise<BroadcastResult> {
 }
 
 async function broadcastAfter(lane: Lane, plan: Plan): Promise<BroadcastResult> {
-  for (;;) {
+  for (let wait = 0; ; wait = Math.min(wait * 2 + 1, rebroadcastSecondsMax)) {
     const result = await broadcastOnce(lane, plan);
     const { wants } = result;
     if (wants === undefined) return result;
     // The chain has lost what was sent before: that first, unchanged.
     const lost = lane.unsettled.filter((each) => each.firstNonce < plan.firstNonce && lastNonce(each) >= wants);
-    if (lost.length === 0) {
+    const [earliest] = lost;
+    if (earliest === undefined || wants < earliest.firstNonce) {
       throw ApplicationFailure.nonRetryable(
         `${plan.wallet}: the chain wants nonce ${wants}, which was settled before; was it reset? waybill recall reset begins anew, and skips what is there`,
         'ChainRewound',
       );
     }
     for (const each of lost) await broadcastOnce(lane, each);
+    // A chain that loses it again at once is given time, and history is spared.
+    if (wait > 0) await lane.settling.run(() => sleep(`${wait} seconds`));
   }
 }
 

@@ -22,6 +22,8 @@ export interface NetworkOptions extends ObjectFrontOptions, Partial<ResolverOpti
   /** Wallets with tokens and credit, of the chain's own mnemonic, up to 16. Default 2. */
   readonly wallets?: number;
   readonly seed?: number;
+  /** Of each request to the chain, in milliseconds: a node is seldom on the same host. Default 0. */
+  readonly roundTripMs?: number;
   /** Blobs are resolved by the object API of another process. */
   readonly elsewhere?: boolean;
 }
@@ -63,7 +65,14 @@ const transferGas = 21_000n;
 export const resolving: ResolverOptions = { resolveMs: 300, absentMs: 2000 };
 
 export async function startRecallNetwork(options: NetworkOptions = {}): Promise<RecallPeer> {
-  const { chainId = 248163216, blockSeconds = 1, wallets: count = 2, seed = 1, elsewhere = false } = options;
+  const {
+    chainId = 248163216,
+    blockSeconds = 1,
+    wallets: count = 2,
+    seed = 1,
+    elsewhere = false,
+    roundTripMs = 0,
+  } = options;
   const anvil = await startAnvil({ chainId, blocks: blockSeconds });
   const faults = createFaults(seed);
   const wallets = Array.from({ length: count }, (_, index) => walletAt(index));
@@ -79,7 +88,7 @@ export async function startRecallNetwork(options: NetworkOptions = {}): Promise<
     mined(operate(anvil, 'setAccount', [address, free, maxTtl]));
   await Promise.all(wallets.map(({ address }) => setCredit(address, firstCredit)));
 
-  const rpc = await startRpcFront(anvil, faults, { known: wallets, blocks: blockSeconds });
+  const rpc = await startRpcFront(anvil, faults, { known: wallets, blocks: blockSeconds, roundTripMs });
   const { objects, resolver, end } = await startObjects(anvil, faults, elsewhere ? null : options, options);
   return {
     ...{ chainId, wallets, rpc, objects, faults, anvil, setCredit, setBalance },

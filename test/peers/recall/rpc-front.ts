@@ -37,7 +37,7 @@ const serverError = -32000;
 export async function startRpcFront(
   anvil: Anvil,
   faults: Faults,
-  options: { readonly known: readonly KnownKey[]; readonly blocks: BlockTime },
+  options: { readonly known: readonly KnownKey[]; readonly blocks: BlockTime; readonly roundTripMs: number },
 ): Promise<RpcFront> {
   const requests = new Map<string, number>();
   const checkState = createCheckState(anvil, faults, options);
@@ -84,7 +84,7 @@ export async function startRpcFront(
 
   const front = await startHttpFront(async (request, response) => {
     const body = await bodyOf(request);
-    const lateMs = faults.lateness();
+    const lateMs = faults.lateness() + options.roundTripMs;
     if (lateMs > 0) await sleep(lateMs);
     if (faults.happens('unavailable')) return void response.writeHead(503).end('service unavailable');
     const said = await answerTo(body);
