@@ -141,6 +141,8 @@ async function wiringOf(kind: JobKind, config: Config): Promise<Wiring> {
   switch (kind) {
     case 'recall':
       return (await import('./recall.js')).recallWiring(config);
+    case 'snapchain':
+      return (await import('./snapchain.js')).snapchainWiring(config);
     case 'audio':
       return (await import('./audio.js')).audioWiring(config);
   }

@@ -3,8 +3,8 @@
  * order of the database: a Date would cut a time's microseconds.
  */
 import type { QueryResultRow } from 'pg';
+import { Postgres, type PostgresSettings } from '../shared/postgres';
 import type { RowPosition } from './contract';
-import { Database, type DatabaseSettings } from './database';
 import { permanent } from './failures';
 import { createObjectStore, type ObjectStore, type StoreSettings } from './object-store';
 import { openRow, openSmallRows } from './row-bytes';
@@ -12,6 +12,11 @@ import { after, atOrBefore, filterSql, Parameters } from './row-query';
 import type { ObjectBytes, ObjectRow, ObjectSource, RowFilter, Watermark } from './source';
 import { readShape, type TableShape } from './table-shape';
 import { readWatermark, writtenSince } from './watermark';
+
+export interface DatabaseSettings extends PostgresSettings {
+  /** A name on the search path, or schema.table. */
+  readonly table: string;
+}
 
 export interface SourceSettings {
   readonly database: DatabaseSettings;
@@ -35,15 +40,15 @@ export const createPostgresSource = (settings: SourceSettings): ObjectSource => 
 class PostgresSource implements ObjectSource {
   readonly identity: string;
   readonly mode: 'row' | 's3';
-  private readonly database: Database;
+  private readonly database: Postgres;
   private readonly table: string;
   private readonly store: ObjectStore | null;
   private shape: TableShape | null = null;
 
   constructor({ database, s3 }: SourceSettings) {
-    this.database = new Database(database);
+    this.database = new Postgres(database, { key: 'recall.database', refused: 'SourceRefused' });
     this.table = database.table;
-    this.identity = this.database.identity;
+    this.identity = `${this.database.identity}.${this.table}`;
     this.mode = s3 === null ? 'row' : 's3';
     this.store = s3 === null ? null : createObjectStore(s3);
   }

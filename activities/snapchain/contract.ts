@@ -56,11 +56,15 @@ export const snapchainSettings = z.strictObject({
 });
 export type SnapchainSettings = z.output<typeof snapchainSettings>;
 
+/** True where a sync started it: then what blocks it ends it, and blocks the sync. */
+const partOf = { isPart: z.boolean().default(false) };
+
 /** `snapchainScan`: one shard's newest snapshot. */
 export const scanSettings = snapchainSettings.extend({
   shard: z.int().min(1).max(255),
   /** A snapshot of this height at least: later events are the tail's. */
   minHeight: z.int().min(0).default(0),
+  ...partOf,
 });
 export type ScanSettings = z.output<typeof scanSettings>;
 
@@ -69,6 +73,7 @@ export const tailSettings = snapchainSettings.extend({
   shard: z.int().min(0).max(255),
   /** Where to begin: an event's id; of shard 0 a block's height. Null: at the newest snapshot. */
   startId: z.int().min(0).nullable().default(null),
+  ...partOf,
 });
 export type TailSettings = z.output<typeof tailSettings>;
 
@@ -90,6 +95,8 @@ export type VerifySettings = z.output<typeof verifySettings>;
 export interface ScanCursor {
   /** Of the snapshot that is read. */
   readonly height: number;
+  /** Of the shard at that height, by its block; in hex. */
+  readonly shardRoot: string;
   /** The next or present one; beyond `to` when the stretch is done. */
   readonly virtualShard: number;
   readonly to: number;
@@ -183,7 +190,6 @@ export interface ConcludeInput {
   /** Whole shards only have a root. */
   readonly isWhole: boolean;
   readonly lanes: readonly ScanCursor[];
-  readonly quarantined: number;
 }
 
 /** Of the node or the database, and so of every shard: blocks the run. */
@@ -191,3 +197,19 @@ export const runFailures = ['NodeRefused', 'DatabaseRefused', 'SettingsRefused']
 /** Of one shard: the others go on. */
 export const shardFailures = ['ShardRefused', 'TooManyParked', 'Unknown'] as const;
 export type SnapchainFailure = (typeof runFailures)[number] | (typeof shardFailures)[number];
+
+/** As `status` shows it. */
+export interface Survey {
+  /** Of the node that answered. */
+  readonly version: string;
+  readonly shards: readonly {
+    readonly shard: number;
+    readonly height: number;
+    readonly messages: number;
+    readonly fids: number;
+  }[];
+  /** Rows of each table, by PostgreSQL's own estimate. */
+  readonly rows: Readonly<Record<string, number>>;
+  /** Of all tables with their indexes, on disk. */
+  readonly databaseBytes: number;
+}

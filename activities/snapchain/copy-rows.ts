@@ -16,7 +16,6 @@ const none = -1;
 export class CopyRows {
   private bytes = Buffer.allocUnsafe(firstBytes);
   private at = 0;
-  count = 0;
 
   constructor(private readonly types: readonly ColumnType[]) {
     signature.copy(this.bytes);
@@ -28,12 +27,17 @@ export class CopyRows {
     return this.at;
   }
 
+  /** Throws RangeError for a number that its column has no room for; then nothing of the row is there. */
   add(row: Row): void {
-    const { types } = this;
-    this.reserve(2);
-    this.at = this.bytes.writeInt16BE(types.length, this.at);
-    for (let index = 0; index < types.length; index += 1) this.value(types[index] as ColumnType, row[index] as Value);
-    this.count += 1;
+    const { types, at } = this;
+    try {
+      this.reserve(2);
+      this.at = this.bytes.writeInt16BE(types.length, this.at);
+      for (let index = 0; index < types.length; index += 1) this.value(types[index] as ColumnType, row[index] as Value);
+    } catch (error) {
+      this.at = at;
+      throw error;
+    }
   }
 
   /** The whole, with its end mark. Nothing may be added afterwards. */

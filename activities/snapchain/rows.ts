@@ -78,8 +78,7 @@ export class RowMaker {
         if (this.wants('casts')) this.sink.add('casts', [hash, fid, ...version, null, ...castColumns(body)]);
         break;
       case 'castRemove':
-        if (this.wants('casts'))
-          this.sink.add('casts', [body.targetHash, fid, ...version, hash, ...noCast]);
+        if (this.wants('casts')) this.sink.add('casts', [body.targetHash, fid, ...version, hash, ...noCast]);
         break;
       case 'reaction': {
         const [targetFid, target] = targetColumns(body.target);

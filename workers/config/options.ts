@@ -5,6 +5,7 @@ import { chunkSizeDefault, chunkSizeMax } from '../../activities/audio/contract'
 import { jobKinds } from '../../workflows/shared/names';
 import { bytesPerSecond, count, flag, list, listenAddress, option, someOf, text, type Option } from './kinds';
 import { recallOptions } from './recall';
+import { snapchainOptions } from './snapchain';
 
 /**
  * By key: where it stands in waybill.toml, `table.key`. The environment variable is WAYBILL_TABLE_KEY. Their names are what
@@ -41,6 +42,7 @@ export const options = {
     'Register SyncJob and SyncState at the start; false where only an administrator may.',
   ),
   ...recallOptions,
+  ...snapchainOptions,
   'audio.remote_url': option(text, '', 'Address of the recording server.'),
   'audio.local_dir': option(text, '', 'Folder of the copies, on the worker’s host.'),
   'audio.shows': option(list, [], 'Shows to sync, in this order; none means all that the sender lists.'),

@@ -40,8 +40,8 @@ export interface LegJob<Cursor, Settings extends Pace> {
   readonly kind: string;
   /** Checks and completes what a person gave. Throws an error whose message names the key, the value, the allowed. */
   readonly parse: (input: unknown) => Settings;
-  /** Lanes of this run, in order. An activity. */
-  readonly plan: (settings: Settings) => Promise<readonly string[]>;
+  /** Lanes of this run, in order, with the cursors of those that do not begin at null. An activity. */
+  readonly plan: (settings: Settings) => Promise<readonly PlannedLane<Cursor>[]>;
   /** One leg. An activity under `repeatableLeg`, or a child workflow that hands in a leg's result on every way out. */
   readonly leg: (input: LegInput<Cursor, Settings>) => Promise<LegResult<Cursor>>;
   readonly parallel: (settings: Settings) => number;
@@ -49,7 +49,11 @@ export interface LegJob<Cursor, Settings extends Pace> {
   readonly beginRun: (cursor: Cursor) => Cursor | null;
   /** Failure types that end a lane but not the run; every other permanent failure blocks the run. */
   readonly laneFailures: readonly string[];
+  /** True: what would block the run ends it instead, its result in the failure's details: somebody above it is blocked. */
+  readonly failsBlocked?: (settings: Settings) => boolean;
 }
+
+export type PlannedLane<Cursor> = string | { readonly lane: string; readonly cursor: Cursor };
 
 export async function runLegs<Cursor, Settings extends Pace>(
   job: LegJob<Cursor, Settings>,
@@ -71,6 +75,7 @@ export async function runLegs<Cursor, Settings extends Pace>(
 
 /** One stretch between interruptions: a pause, a block, new settings, a cancel, or the need to continue as new. */
 async function moveUntilInterrupted<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>): Promise<void> {
+  if (run.state.phase === 'blocked' && job.failsBlocked?.(run.state.settings) === true) throw blockedFailure(run);
   await condition(() => run.state.phase !== 'paused' && run.state.phase !== 'blocked');
   if (isLong(run)) await carryOn(run);
   const scope = new CancellationScope();
@@ -159,6 +164,16 @@ function isWanted<C, S>({ state }: Run<C, S>, item: ParkedItem): boolean {
 function block<C, S extends Pace>(run: Run<C, S>, failure: { type: string; reason: string }): void {
   enter(run, 'blocked', failure);
   run.interrupt();
+}
+
+function blockedFailure<C, S extends Pace>(run: Run<C, S>): ApplicationFailure {
+  const { reason, blockedBy } = run.state;
+  return ApplicationFailure.create({
+    message: reason ?? 'blocked',
+    type: blockedBy ?? 'Unknown',
+    nonRetryable: true,
+    details: [runResult(run)],
+  });
 }
 
 /** What a leg had kept when it was stopped or failed. Null where the server, not the leg, wrote the details. */

@@ -1,17 +1,23 @@
 /** Names that Temporal keeps: job kinds, task queues, schedule and workflow ids. Wire format: add, never rename. */
 
 /** The jobs that exist. A job's name is the same word everywhere: folder, command, task queue, id, configuration table. */
-export const jobKinds = ['recall', 'audio'] as const;
+export const jobKinds = ['recall', 'snapchain', 'audio'] as const;
 export type JobKind = (typeof jobKinds)[number];
 
 /** Workflow types by job: what `run` starts. Type names are what `temporal workflow start --type` takes. */
-export const syncWorkflow: Readonly<Record<JobKind, string>> = { recall: 'recallSync', audio: 'audioSync' };
+export const syncWorkflow: Readonly<Record<JobKind, string>> = {
+  recall: 'recallSync',
+  snapchain: 'snapchainSync',
+  audio: 'audioSync',
+};
 
-/** Where a job's work happens. Files belong to a host, so audio's queue names it; rows and chain belong to nobody's. */
+/** Where a job's work happens. Files belong to a host, so audio's queue names it; rows, chain and nodes belong to nobody's. */
 export function taskQueue(kind: JobKind, host: string): string {
   switch (kind) {
     case 'recall':
       return 'waybill-recall';
+    case 'snapchain':
+      return 'waybill-snapchain';
     case 'audio':
       return `waybill-audio@${host}`;
   }

@@ -44,8 +44,15 @@ export interface RunResult<Cursor> {
   readonly startedAt: string;
 }
 
-/** A job's input: its settings, and what continue-as-new hands on. People give settings only. */
-export type RunInput<Cursor, Settings> = Settings & { readonly carried?: RunState<Cursor, Settings> };
+/**
+ * A job's input: its settings, and what continue-as-new, or the run that this one is a part of, hands on. People give
+ * settings only.
+ */
+export type RunInput<Cursor, Settings> = Settings & {
+  readonly carried?: RunState<Cursor, Settings>;
+  /** Where an interrupted run of the same lanes stood. */
+  readonly from?: readonly { readonly lane: string; readonly cursor: Cursor | null }[];
+};
 
 export const parkedKey = (item: Pick<ParkedItem, 'lane' | 'id'>): string => JSON.stringify([item.lane, item.id]);
 

@@ -4,7 +4,7 @@ import { ApplicationFailure, setCurrentDetails, upsertSearchAttributes, workflow
 import type { z } from 'zod';
 import { addCounts, parseInput, type Counts, type LegResult, type Pace } from '../../activities/shared/contract';
 import { currentDetails } from './details';
-import type { LegJob } from './leg-loop';
+import type { LegJob, PlannedLane } from './leg-loop';
 import { syncJobAttribute, syncStateAttribute } from './names';
 import {
   isDue,
@@ -28,13 +28,13 @@ export interface Run<Cursor, Settings> {
   lanesFinished(): boolean;
   nextLane(): LaneState<Cursor> | undefined;
   /** Takes the planned lanes, keeping the cursors of those already known, part of this run or not. */
-  adopt(lanes: readonly string[]): void;
+  adopt(lanes: readonly PlannedLane<Cursor>[]): void;
 }
 
 /** Begins from what continue-as-new carried, or else from what the schedule's last run left. */
 export function beginRun<C, S extends Pace>(job: LegJob<C, S>, input: RunInput<C, S>): Run<C, S> {
-  const { carried, ...given } = input;
-  const state = carried ?? firstState(job, parseSettings(job, given));
+  const { carried, from, ...given } = input;
+  const state = carried ?? firstState<C, S>(job, parseSettings(job, given), from as RunInput<C, S>['from']);
   if (carried === undefined) upsertSearchAttributes([{ key: syncJob, value: job.kind }]);
   return {
     state,
@@ -45,8 +45,10 @@ export function beginRun<C, S extends Pace>(job: LegJob<C, S>, input: RunInput<C
     nextLane: () => state.lanes.find((lane) => lane.status === 'waiting'),
     adopt: (lanes) => {
       const known = new Map(state.lanes.map((lane) => [lane.lane, lane]));
-      const planned = lanes.map((lane) => known.get(lane) ?? newLane<C>(lane, null));
-      const idle = state.lanes.filter((lane) => !lanes.includes(lane.lane));
+      const planned = lanes
+        .map((lane) => (typeof lane === 'string' ? { lane, cursor: null } : lane))
+        .map(({ lane, cursor }) => known.get(lane) ?? newLane<C>(lane, cursor));
+      const idle = state.lanes.filter((lane) => !planned.includes(lane));
       for (const lane of planned) if (lane.status === 'idle') lane.status = 'waiting';
       for (const lane of idle) lane.status = 'idle';
       state.lanes = [...planned, ...idle];
@@ -74,11 +76,11 @@ export function parsed<S extends z.ZodType>(schema: S, input: unknown): z.output
   }
 }
 
-function firstState<C, S extends Pace>(job: LegJob<C, S>, settings: S): RunState<C, S> {
+function firstState<C, S extends Pace>(job: LegJob<C, S>, settings: S, from: RunInput<C, S>['from']): RunState<C, S> {
   const last = workflowInfo().lastResult as RunResult<C> | undefined;
-  const lanes = (last?.lanes ?? []).map(({ lane, cursor }) =>
-    newLane(lane, cursor === null ? null : job.beginRun(cursor)),
-  );
+  const lanes =
+    from?.map(({ lane, cursor }) => newLane(lane, cursor)) ??
+    (last?.lanes ?? []).map(({ lane, cursor }) => newLane(lane, cursor === null ? null : job.beginRun(cursor)));
   const parked = [...(last?.parked ?? [])];
   return {
     phase: 'planning',

@@ -1,12 +1,10 @@
-/** Connections to PostgreSQL as the source needs them: in UTC, each query given up with its signal, troubles sorted. */
+/** Connections to PostgreSQL: in UTC, each query given up with its signal, troubles sorted. */
 import { Pool, type PoolClient } from 'pg';
-import { databaseTrouble, identityOf } from './database-trouble';
+import { identityOf, postgresTrouble, type PostgresUser } from './postgres-trouble';
 
-export interface DatabaseSettings {
+export interface PostgresSettings {
   readonly url: string;
   readonly maxConnections: number;
-  /** A name on the search path, or schema.table. */
-  readonly table: string;
 }
 
 const session = `SET TIME ZONE 'UTC'; SET DateStyle = 'ISO, YMD'; SET statement_timeout = '60s'`;
@@ -16,18 +14,22 @@ const connectMsMax = 15_000;
 /** A firewall forgets a silent connection after minutes: it is kept in mind. */
 const keepAliveMs = 30_000;
 
-export class Database {
-  /** `host:port/database.table`: no user, no password. */
+export class Postgres {
+  /** `host:port/database`: no user, no password. */
   readonly identity: string;
   private readonly pool: Pool;
 
-  /** Throws SourceRefused for an address that is none. */
-  constructor({ url, maxConnections, table }: DatabaseSettings) {
-    this.identity = `${identityOf(url)}.${table}`;
+  /** `setUp`: SQL for each new connection. Throws the user's failure for an address that is none. */
+  constructor(
+    { url, maxConnections }: PostgresSettings,
+    private readonly user: PostgresUser,
+    setUp = '',
+  ) {
+    this.identity = identityOf(url, user);
     this.pool = new Pool({
       connectionString: url,
       max: maxConnections,
-      application_name: 'waybill recall',
+      application_name: `waybill ${user.key.split('.')[0]}`,
       connectionTimeoutMillis: connectMsMax,
       query_timeout: answerMsMax,
       keepAlive: true,
@@ -35,7 +37,7 @@ export class Database {
     });
     // Not by the connection's `options`: an address may have its own, which would take their place.
     this.pool.on('connect', (client) => {
-      client.query(session).catch(ignore);
+      client.query(`${session}; ${setUp}`).catch(ignore);
     });
     // A server that goes away ends idle connections: the next query gets a new one, or says why not.
     this.pool.on('error', ignore);
@@ -62,7 +64,7 @@ export class Database {
     } catch (error) {
       release(true);
       signal.throwIfAborted();
-      throw databaseTrouble(error, this.identity);
+      throw postgresTrouble(error, this.identity, this.user);
     } finally {
       signal.removeEventListener('abort', stop);
     }
@@ -85,7 +87,7 @@ export class Database {
       // A connection that comes when nobody waits any more goes back.
       connecting.then((client) => client.release(), ignore);
       signal.throwIfAborted();
-      throw databaseTrouble(error, this.identity);
+      throw postgresTrouble(error, this.identity, this.user);
     } finally {
       signal.removeEventListener('abort', stop);
     }

@@ -1,0 +1,180 @@
+/** Farcaster's state in PostgreSQL: each batch one transaction, by COPY into staging tables and one statement a table. */
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { PoolClient } from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { reasonOf, RecordRefused } from '../shared/failures';
+import { Postgres, type PostgresSettings } from '../shared/postgres';
+import { CopyRows } from './copy-rows';
+import type { AccountKeys, Batch, Destination, ProgressLine } from './destination';
+import { migrate, schema } from './migrate';
+import {
+  accountEvents,
+  accountNames,
+  accountParts,
+  copyInto,
+  createStage,
+  endCompacted,
+  stageOf,
+  sweepTable,
+  takeFromStage,
+} from './statements';
+import { sweptTables, tableNames, tables, type Row, type TableName } from './tables';
+import { fnameKey, messageKey, onChainKey, virtualShardOf } from './trie-key';
+
+export const createPostgresDestination = (settings: PostgresSettings): Destination => new PostgresDestination(settings);
+
+/** Class of the advisory locks on virtual shards. */
+const linkLocks = 0x6c69_6e6b;
+/** Tables in which one row's life depends on another's. */
+const entangled: readonly TableName[] = ['links', 'link_compact_states'];
+
+class PostgresBatch implements Batch {
+  readonly copies = new Map<TableName, CopyRows>();
+  readonly sweeps: { readonly fids: readonly number[]; readonly ver: number }[] = [];
+  /** Whose links are written. */
+  readonly virtualShards = new Set<number>();
+  line: ProgressLine | null = null;
+  rows = 0;
+
+  get size(): number {
+    return [...this.copies.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Throws RecordRefused for a value that its column cannot have; the batch is then as before. */
+  add(table: TableName, row: Row): void {
+    let copy = this.copies.get(table);
+    if (copy === undefined)
+      this.copies.set(table, (copy = new CopyRows(tables[table].columns.map(([, type]) => type))));
+    try {
+      copy.add(row);
+    } catch (error) {
+      throw new RecordRefused(`a row of ${table}: ${reasonOf(error)}`);
+    }
+    if (entangled.includes(table)) this.virtualShards.add(virtualShardOf(row[0] as number));
+    this.rows += 1;
+  }
+
+  sweep(fids: readonly number[], ver: number): void {
+    if (fids.length > 0) this.sweeps.push({ fids, ver });
+  }
+
+  progress(line: ProgressLine): void {
+    this.line = line;
+  }
+}
+
+class PostgresDestination implements Destination {
+  readonly identity: string;
+  private readonly database: Postgres;
+  /** Staging tables are a connection's own. */
+  private readonly stages = new WeakMap<PoolClient, Set<TableName>>();
+
+  constructor(settings: PostgresSettings) {
+    this.database = new Postgres(
+      settings,
+      { key: 'snapchain.database', refused: 'DatabaseRefused' },
+      `SET search_path TO ${schema}`,
+    );
+    this.identity = this.database.identity;
+  }
+
+  migrate(signal: AbortSignal): Promise<readonly string[]> {
+    return this.database.use(signal, migrate);
+  }
+
+  async isEmpty(signal: AbortSignal): Promise<boolean> {
+    const some = sweptTables.map((name) => `EXISTS (SELECT 1 FROM ${name})`).join(' OR ');
+    const { rows } = await this.database.use(signal, (client) =>
+      client.query<{ some: boolean }>(`SELECT ${some} AS some`),
+    );
+    return rows[0]?.some === false;
+  }
+
+  batch(): Batch {
+    return new PostgresBatch();
+  }
+
+  async write(batch: Batch, signal: AbortSignal): Promise<void> {
+    const { copies, sweeps, virtualShards, line } = batch as PostgresBatch;
+    if (copies.size === 0 && sweeps.length === 0 && line === null) return;
+    await this.database.use(signal, async (client) => {
+      await client.query('BEGIN');
+      // A link that comes and a compact state that ends it, in two transactions at once, would not see each other.
+      if (virtualShards.size > 0)
+        await client.query('SELECT pg_advisory_xact_lock($1, v) FROM unnest($2::int[]) AS v', [
+          linkLocks,
+          [...virtualShards].sort((a, b) => a - b),
+        ]);
+      for (const name of tableNames) {
+        const copy = copies.get(name);
+        if (copy !== undefined) await this.take(client, name, copy);
+      }
+      if (copies.has('link_compact_states')) await client.query(endCompacted);
+      for (const { fids, ver } of sweeps)
+        for (const name of sweptTables) await client.query(sweepTable(name), [fids, ver]);
+      if (line !== null) await tellProgress(client, line);
+      await client.query('COMMIT');
+    });
+  }
+
+  async accountKeys(fids: readonly number[], signal: AbortSignal): Promise<readonly AccountKeys[]> {
+    return await this.database.use(signal, async (client) => {
+      const keys = new Map<number, Buffer[]>(fids.map((fid) => [fid, []]));
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+      const messages = await client.query<{ fid: string; type: number; hash: Buffer }>(accountParts, [fids]);
+      for (const { fid, type, hash } of messages.rows) keys.get(Number(fid))?.push(messageKey(Number(fid), type, hash));
+      const events = await client.query<{ fid: string; type: number; hash: Buffer; log_index: number }>(accountEvents, [
+        fids,
+      ]);
+      for (const { fid, type, hash, log_index: index } of events.rows)
+        keys.get(Number(fid))?.push(onChainKey(Number(fid), type, hash, index));
+      const names = await client.query<{ fid: string; name: string }>(accountNames, [fids]);
+      for (const { fid, name } of names.rows) keys.get(Number(fid))?.push(fnameKey(Number(fid), name));
+      await client.query('COMMIT');
+      return [...keys].map(([fid, own]) => ({ fid, keys: own.sort(Buffer.compare) }));
+    });
+  }
+
+  async size(signal: AbortSignal): Promise<{ rows: Readonly<Partial<Record<TableName, number>>>; bytes: number }> {
+    const { rows } = await this.database.use(signal, (client) =>
+      client.query<{ name: TableName; rows: string; bytes: string }>(
+        `SELECT relname AS name, greatest(reltuples, 0)::bigint::text AS rows, pg_total_relation_size(oid)::text AS bytes
+           FROM pg_class WHERE relnamespace = '${schema}'::regnamespace AND relkind IN ('r', 'p')`,
+      ),
+    );
+    return {
+      rows: Object.fromEntries(
+        rows.filter(({ name }) => name in tables).map(({ name, rows: count }) => [name, Number(count)]),
+      ),
+      bytes: rows.reduce((sum, { bytes }) => sum + Number(bytes), 0),
+    };
+  }
+
+  close(): Promise<void> {
+    return this.database.close();
+  }
+
+  private async take(client: PoolClient, name: TableName, copy: CopyRows): Promise<void> {
+    const made = this.stages.get(client) ?? new Set<TableName>();
+    this.stages.set(client, made);
+    if (!made.has(name)) {
+      await client.query(`DROP TABLE IF EXISTS pg_temp.${stageOf(name)}; ${createStage(name)}`);
+      made.add(name);
+    }
+    await pipeline(Readable.from([copy.finish()], { objectMode: false }), client.query(copyFrom(copyInto(name))));
+    await client.query(takeFromStage(name));
+  }
+}
+
+async function tellProgress(
+  client: PoolClient,
+  { shard, part, height, messages, status }: ProgressLine,
+): Promise<void> {
+  await client.query(
+    `INSERT INTO sync_progress AS o (shard_id, part, last_processed_height, total_messages, status) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (shard_id, part) DO UPDATE SET last_processed_height = greatest(o.last_processed_height, excluded.last_processed_height),
+            total_messages = o.total_messages + excluded.total_messages, status = excluded.status, updated_at = now()`,
+    [shard, part, height, messages, status],
+  );
+}

@@ -1,0 +1,33 @@
+/** What scan, tail and repair share: which records are wanted, how those that cannot be read are kept. */
+import type { RecordType, SnapchainSettings } from './contract';
+import { permanent } from './failures';
+import { signatureChecks, type SignatureChecks } from './hashing';
+import { isNodeFailure } from './node-failures';
+import type { RowOptions } from './rows';
+import type { Row } from './tables';
+
+const rawBytesMax = 1 << 20;
+
+export const wantedFids = ({ fids }: Pick<SnapchainSettings, 'fids'>): ReadonlySet<number> | null =>
+  fids.length === 0 ? null : new Set(fids);
+
+export const rowOptions = ({ types, keepMessages }: Pick<SnapchainSettings, 'types' | 'keepMessages'>): RowOptions => ({
+  types: types.length === 0 ? null : new Set<RecordType>(types),
+  keepMessages,
+});
+
+export const checksOf = ({ signatureSample }: Pick<SnapchainSettings, 'signatureSample'>): SignatureChecks =>
+  signatureChecks({ sampleRatio: signatureSample });
+
+/** `place`: `trie:…`, `event:…`, `fid:…`. */
+export function quarantineRow(shard: number, place: string, ver: number, reason: string, raw: Buffer | null): Row {
+  const bytes = raw ?? Buffer.alloc(0);
+  return [shard, place, ver, reason.replaceAll('\0', ''), bytes.subarray(0, rawBytesMax)];
+}
+
+/** What a person must mend at the node, as such; the rest is the world's. */
+export function refusedByNode(error: unknown): unknown {
+  if (isNodeFailure(error, 'notOffered', 'accessRefused')) return permanent('NodeRefused', error.message, error);
+  if (isNodeFailure(error, 'requestRefused')) return permanent('ShardRefused', error.message, error);
+  return error;
+}

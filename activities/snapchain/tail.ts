@@ -1,0 +1,218 @@
+/**
+ * One stretch of a shard's log: events by their ids, block by block, into the tables.
+ *
+ * What must hold: the cursor passes an event only when what it says is committed; blocks come one after the other, each with
+ * as many events as it says. Where the log has a hole, that is kept in the cursor until a scan makes it good.
+ */
+import { reasonOf, RecordRefused } from '../shared/failures';
+import { runLeg, type Leg } from '../shared/leg';
+import type { LegResult } from '../shared/contract';
+import type { SnapchainDeps } from './activities';
+import type { TailCursor, TailInput } from './contract';
+import type { Batch, Destination } from './destination';
+import { decodeEvent, firstEventOf, heightOfEvent, sequenceOfEvent, type EventHead } from './event';
+import type { SignatureChecks } from './hashing';
+import { checksOf, quarantineRow, refusedByNode, rowOptions, wantedFids } from './records';
+import { RowMaker } from './rows';
+import type { Doorbell, SnapchainNode } from './source';
+import { homeShardOf } from './trie-key';
+
+const blocksAtOnce = 1000;
+
+export async function tailEvents(deps: SnapchainDeps, input: TailInput): Promise<LegResult<TailCursor>> {
+  return await runLeg<TailCursor>(input, async (leg) => {
+    const { node, destination, numShards } = await deps.ready(leg.signal);
+    const { settings } = input;
+    if (settings.shard === 0) return await followBlocks({ node, destination, leg, settings });
+    const doorbell = node.doorbell(settings.shard);
+    try {
+      const tail = new Tail({ node, destination, numShards, leg, settings, doorbell });
+      return await tail.run();
+    } catch (error) {
+      throw refusedByNode(error);
+    } finally {
+      doorbell.close();
+    }
+  });
+}
+
+interface Context {
+  readonly node: SnapchainNode;
+  readonly destination: Destination;
+  readonly numShards: number;
+  readonly leg: Leg<TailCursor>;
+  readonly settings: TailInput['settings'];
+  readonly doorbell: Doorbell;
+}
+
+interface Work {
+  readonly batch: Batch;
+  readonly rows: RowMaker;
+  cursor: TailCursor;
+  messages: number;
+  quarantined: number;
+  blocks: number;
+}
+
+class Tail {
+  private readonly fids: ReadonlySet<number> | null;
+  private readonly checks: SignatureChecks;
+  private note: string | null = null;
+
+  constructor(private readonly context: Context) {
+    this.fids = wantedFids(context.settings);
+    this.checks = checksOf(context.settings);
+  }
+
+  /** Drained at the log's end, if nobody wants to follow it. */
+  async run(): Promise<{ drained: boolean; note?: string }> {
+    const { leg, settings, node, doorbell } = this.context;
+    let cursor = leg.cursor ?? (await this.begin());
+    while (leg.hasTime()) {
+      const page = await node.events({ shardIndex: settings.shard, startId: cursor.nextId }, leg.signal);
+      if (page.node !== cursor.node && cursor.node !== '' && sequenceOfEvent(cursor.nextId) !== 0) {
+        // Ids are every node's, but what one has of a block the other may not have yet: the block again, from its start.
+        cursor = { ...cursor, node: page.node, nextId: firstEventOf(heightOfEvent(cursor.nextId)), seen: 0, total: 0 };
+        continue;
+      }
+      cursor = { ...cursor, node: page.node };
+      if (page.events.length === 0) {
+        if (!settings.live) return { drained: true, ...this.said(cursor) };
+        await this.wait(doorbell, cursor.block);
+        continue;
+      }
+      cursor = await this.apply(page.events, cursor);
+      // Soon told: it is a scan's work.
+      if (cursor.gap !== null) break;
+    }
+    return { drained: false, ...this.said(cursor) };
+  }
+
+  /** Where a tail begins that nobody has told: at the newest snapshot, so that a scan that comes later meets it. */
+  private async begin(): Promise<TailCursor> {
+    const { node, settings, leg } = this.context;
+    const nextId = settings.startId ?? firstEventOf((await node.newestSnapshot(settings.shard, leg.signal)).height);
+    return { nextId, node: '', block: -1, timestamp: 0, seen: 0, total: 0, gap: null };
+  }
+
+  /** Until there may be more. Says that it lives: a quiet shard is not a dead worker. */
+  private async wait(doorbell: Doorbell, block: number): Promise<void> {
+    const { leg, settings } = this.context;
+    const until = performance.now() + settings.pollMs;
+    while (performance.now() < until && leg.hasTime()) {
+      leg.alive();
+      if (await doorbell.rings(block, Math.min(1000, until - performance.now()), leg.signal)) return;
+    }
+  }
+
+  private async apply(events: readonly EventHead[], from: TailCursor): Promise<TailCursor> {
+    const { destination, leg, settings } = this.context;
+    const batch = destination.batch();
+    const work: Work = {
+      batch,
+      rows: new RowMaker(batch, rowOptions(settings)),
+      cursor: from,
+      messages: 0,
+      quarantined: 0,
+      blocks: 0,
+    };
+    for (const head of events) this.event(head, work);
+    const { cursor, messages, quarantined, blocks } = work;
+    batch.progress({
+      shard: settings.shard,
+      part: 'live',
+      height: Math.max(0, cursor.block),
+      messages,
+      status: cursor.gap === null ? 'following' : `blocks ${cursor.gap.from} to ${cursor.gap.to - 1} are missing`,
+    });
+    await destination.write(batch, leg.signal);
+    const counts = { messages, quarantined, blocks, events: events.length };
+    leg.kept(cursor, Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)));
+    return cursor;
+  }
+
+  private event(head: EventHead, work: Work): void {
+    const { settings, numShards } = this.context;
+    const next = { ...work.cursor, nextId: head.id + 1 };
+    try {
+      const event = decodeEvent(head);
+      if (event.kind === 'blockConfirmed') {
+        work.blocks += 1;
+        work.cursor = { ...this.nextBlock(work.cursor, head), nextId: head.id + 1, total: event.totalEvents };
+        return;
+      }
+      work.cursor = { ...next, seen: work.cursor.seen + 1 };
+      if ('message' in event && event.message !== null && !this.checks.passes(event.message))
+        throw new RecordRefused(
+          `event ${head.id}: message ${event.message.hash.toString('hex')} is not signed by its signer`,
+        );
+      const isOwn = (fid: number): boolean =>
+        homeShardOf(fid, numShards) === settings.shard && (this.fids?.has(fid) ?? true);
+      const before = work.batch.rows;
+      work.rows.event(event, head.id, isOwn);
+      if (work.batch.rows > before) work.messages += 1;
+    } catch (error) {
+      if (!(error instanceof RecordRefused)) throw error;
+      work.quarantined += 1;
+      work.cursor = { ...next, seen: work.cursor.seen + 1 };
+      work.batch.add(
+        'quarantine',
+        quarantineRow(settings.shard, `event:${head.id}`, head.id, reasonOf(error), head.body),
+      );
+    }
+  }
+
+  /** The block before is complete, and this one comes after it; else there is a hole. */
+  private nextBlock(cursor: TailCursor, head: EventHead): TailCursor {
+    const block = heightOfEvent(head.id);
+    const expected = cursor.block === -1 ? heightOfEvent(cursor.nextId) : cursor.block + 1;
+    const missing = cursor.total - cursor.seen;
+    let { gap } = cursor;
+    if (block > expected) gap = { from: gap?.from ?? expected, to: block };
+    // Key messages are counted, and stand in no log.
+    else if (cursor.block !== -1 && missing > 0)
+      this.note = `block ${cursor.block} counts ${missing} events that the log has not: key messages have no place in it`;
+    return { ...cursor, block, timestamp: head.timestamp, seen: 1, gap };
+  }
+
+  private said({ gap }: TailCursor): { note?: string } {
+    if (gap !== null) return { note: `the node has blocks ${gap.from} to ${gap.to - 1} no more: a scan makes it good` };
+    return this.note === null ? {} : { note: this.note };
+  }
+}
+
+/** Shard 0: blocks' heights, times and hashes. */
+async function followBlocks({
+  node,
+  destination,
+  leg,
+  settings,
+}: Pick<Context, 'node' | 'destination' | 'leg' | 'settings'>): Promise<{ drained: boolean }> {
+  let cursor: TailCursor = leg.cursor ?? {
+    ...{ nextId: settings.startId ?? 0, node: '', block: -1, timestamp: 0, seen: 0, total: 0, gap: null },
+  };
+  while (leg.hasTime()) {
+    const { shards } = await node.info(leg.signal);
+    const height = shards.find(({ shardIndex }) => shardIndex === 0)?.maxHeight ?? 0;
+    const stop = Math.min(height + 1, cursor.nextId + blocksAtOnce);
+    const batch = destination.batch();
+    let [blocks, last] = [0, cursor];
+    for await (const block of node.blocks({ start: cursor.nextId, stop }, leg.signal)) {
+      batch.add('blocks', [block.height, block.timestamp, block.hash]);
+      last = { ...last, nextId: block.height + 1, block: block.height, timestamp: block.timestamp };
+      blocks += 1;
+    }
+    batch.progress({ shard: 0, part: 'live', height: Math.max(0, last.block), messages: 0, status: 'following' });
+    await destination.write(batch, leg.signal);
+    cursor = last;
+    leg.kept(cursor, blocks === 0 ? {} : { blocks });
+    if (blocks > 0) continue;
+    if (!settings.live) return { drained: true };
+    const until = performance.now() + settings.pollMs;
+    while (performance.now() < until && leg.hasTime()) {
+      leg.alive();
+      await new Promise((resolve) => setTimeout(resolve, Math.min(500, settings.pollMs)));
+    }
+  }
+  return { drained: false };
+}

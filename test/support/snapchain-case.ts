@@ -1,0 +1,113 @@
+/** A snapchain job on real servers: an emulated node, PostgreSQL, Temporal, a worker in this process. */
+import { createHash, randomBytes } from 'node:crypto';
+import { Client } from 'pg';
+import { createSnapchainActivities, type SnapchainDeps } from '../../activities/snapchain/activities';
+import { loadHashing } from '../../activities/snapchain/hashing';
+import { connectNode } from '../../activities/snapchain/node-client';
+import { createPostgresDestination } from '../../activities/snapchain/postgres-destination';
+import { neededVariable } from './object-index';
+
+export interface TestDatabase {
+  readonly url: string;
+  readonly client: Client;
+  drop(): Promise<void>;
+}
+
+/** A database of its own: the job's schemas have fixed names. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const common = neededVariable('WAYBILL_TEST_POSTGRES_URL');
+  const name = `snapchain_${randomBytes(5).toString('hex')}`;
+  const administer = async (sql: string): Promise<void> => {
+    const client = new Client({ connectionString: common });
+    await client.connect();
+    await client.query(sql);
+    await client.end();
+  };
+  await administer(`CREATE DATABASE ${name}`);
+  const url = new URL(common);
+  url.pathname = `/${name}`;
+  const client = new Client({ connectionString: url.href });
+  client.on('error', () => undefined);
+  await client.connect();
+  return {
+    url: url.href,
+    client,
+    drop: async () => {
+      await client.end();
+      await administer(`DROP DATABASE ${name} WITH (FORCE)`);
+    },
+  };
+}
+
+export interface SnapchainParts {
+  readonly deps: SnapchainDeps;
+  readonly activities: ReturnType<typeof createSnapchainActivities>;
+  close(): Promise<void>;
+}
+
+/** What a worker with these settings would have. */
+export async function snapchainParts(endpoints: readonly string[], url: string): Promise<SnapchainParts> {
+  await loadHashing();
+  const node = connectNode({ endpoints });
+  const destination = createPostgresDestination({ url, maxConnections: 8 });
+  await destination.migrate(new AbortController().signal);
+  const deps: SnapchainDeps = {
+    ready: async (signal) => ({ node, destination, numShards: (await node.info(signal)).numShards }),
+  };
+  return {
+    deps,
+    activities: createSnapchainActivities(deps),
+    close: async () => {
+      node.close();
+      await destination.close();
+    },
+  };
+}
+
+const liveMessages = `
+  SELECT CASE state WHEN 1 THEN 'CAST_ADD' ELSE 'CAST_REMOVE' END AS type, CASE state WHEN 1 THEN hash ELSE remove_hash END AS hash
+    FROM snapchain.casts WHERE state <> 0
+  UNION ALL SELECT CASE state WHEN 1 THEN 'REACTION_ADD' ELSE 'REACTION_REMOVE' END, hash FROM snapchain.reactions WHERE state <> 0
+  UNION ALL SELECT CASE state WHEN 1 THEN 'LINK_ADD' ELSE 'LINK_REMOVE' END, hash FROM snapchain.links WHERE state <> 0
+  UNION ALL SELECT 'LINK_COMPACT_STATE', hash FROM snapchain.link_compact_states WHERE state <> 0
+  UNION ALL SELECT CASE state WHEN 1 THEN 'VERIFICATION_ADD_ETH_ADDRESS' ELSE 'VERIFICATION_REMOVE' END, hash FROM snapchain.verifications WHERE state <> 0
+  UNION ALL SELECT 'USER_DATA_ADD', hash FROM snapchain.user_data WHERE state <> 0
+  UNION ALL SELECT 'USERNAME_PROOF', hash FROM snapchain.username_proofs WHERE state <> 0
+  UNION ALL SELECT 'LEND_STORAGE', hash FROM snapchain.storage_lends WHERE state <> 0`;
+const onChainNames: Readonly<Record<number, string>> = {
+  1: 'SIGNER',
+  3: 'ID_REGISTER',
+  4: 'STORAGE_RENT',
+  5: 'TIER_PURCHASE',
+};
+
+export interface Outcome {
+  readonly messages: number;
+  readonly sha256: string;
+  readonly byType: Record<string, number>;
+  readonly onChain: Record<string, number>;
+  readonly fids: number;
+  readonly names: number;
+}
+
+/** Counts and the hash over living messages, as truth.json has them. */
+export async function outcomeOf(client: Client): Promise<Outcome> {
+  const { rows } = await client.query<{ type: string; hash: Buffer }>(liveMessages);
+  const { rows: events } = await client.query<{ type: number; count: number; fids: number }>(
+    'SELECT event_type AS type, count(*)::int AS count, count(DISTINCT fid)::int AS fids FROM snapchain.onchain_events GROUP BY 1',
+  );
+  const { rows: names } = await client.query<{ count: number }>(
+    'SELECT count(*)::int AS count FROM snapchain.fnames WHERE state <> 0 AND fid <> 0',
+  );
+  const byType: Record<string, number> = {};
+  for (const { type } of rows) byType[type] = (byType[type] ?? 0) + 1;
+  const hashes = rows.map(({ hash }) => hash.toString('hex')).sort();
+  return {
+    messages: rows.length,
+    sha256: createHash('sha256').update(hashes.join('\n')).digest('hex'),
+    byType,
+    onChain: Object.fromEntries(events.map(({ type, count }) => [onChainNames[type] ?? String(type), count])),
+    fids: events.find(({ type }) => type === 3)?.fids ?? 0,
+    names: names[0]?.count ?? 0,
+  };
+}

@@ -1,0 +1,115 @@
+/** A shard's two workflows, as lanes of the sync: started, interrupted with their cursors, started again where they stood. */
+import {
+  ApplicationFailure,
+  ChildWorkflowCancellationType,
+  ChildWorkflowFailure,
+  executeChild,
+  ParentClosePolicy,
+  startChild,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError, WorkflowIdReusePolicy } from '@temporalio/common';
+import type {
+  OpenedShard,
+  ScanVerdict,
+  ShardCursor,
+  SnapchainSettings,
+  TailCursor,
+  TailSettings,
+} from '../../activities/snapchain/contract';
+import type { LegInput, LegResult } from '../../activities/shared/contract';
+import type { RunResult } from '../shared/run-state';
+
+/** An event's id is its block's height and 14 bits. */
+const firstEventOf = (height: number): number => height * 16_384;
+
+type ShardResult = RunResult<unknown> & { readonly verdict?: ScanVerdict };
+
+/**
+ * The live part begins at the height of a snapshot that is there now, and history reads one of that height or later: whatever
+ * the scan does not see, the tail does.
+ */
+export function planShards(
+  { history, live, fromEventId }: SnapchainSettings,
+  opened: readonly OpenedShard[],
+): readonly { lane: string; cursor: ShardCursor }[] {
+  return opened.flatMap(({ shard, height }) => {
+    const scans = history && fromEventId === null && shard > 0;
+    // History by events is the tail's, up to the log's end.
+    const tails = live || (history && fromEventId !== null) || shard === 0;
+    const start = shard === 0 ? height : (fromEventId ?? firstEventOf(height));
+    return [
+      ...(scans ? [{ lane: `shard ${shard} history`, cursor: { shard, lanes: [], start: height } }] : []),
+      ...(tails ? [{ lane: `shard ${shard} live`, cursor: { shard, lanes: [], start } }] : []),
+    ];
+  });
+}
+
+/** Runs a shard's scan or tail as a child. Every way out of it hands in where its lanes stood. */
+export async function runShard({
+  lane,
+  cursor,
+  settings,
+}: LegInput<ShardCursor, SnapchainSettings>): Promise<LegResult<ShardCursor>> {
+  if (cursor === null) throw new TypeError(`${lane} has no cursor from its plan`);
+  const { shard, lanes, start } = cursor;
+  const isScan = lane.endsWith('history');
+  const nothing = { lane, counts: {}, parked: [], recovered: [] };
+  // Scanned by an earlier run: the tail has followed it since.
+  if (lanes === null) return { ...nothing, cursor, drained: true };
+  const kept = (result: ShardResult): LegResult<ShardCursor> => {
+    const isDone = result.state === 'completed';
+    const note = result.lanes.find((each) => each.note !== undefined)?.note;
+    return {
+      ...nothing,
+      counts: result.counts,
+      cursor: {
+        ...cursor,
+        lanes: isDone && isScan ? null : result.lanes.map(({ lane: name, cursor: at }) => ({ lane: name, cursor: at })),
+        ...(result.verdict === undefined ? {} : { verdict: result.verdict }),
+      },
+      drained: isDone,
+      ...(note === undefined ? {} : { note }),
+    };
+  };
+  const input = {
+    ...settings,
+    shard,
+    isPart: true,
+    ...(isScan ? { minHeight: start } : { startId: start }),
+    ...(lanes.length > 0 ? { from: lanes } : {}),
+  };
+  try {
+    const result = await executeChild<(given: object) => Promise<ShardResult>>(
+      isScan ? 'snapchainScan' : 'snapchainTail',
+      {
+        workflowId: `${workflowInfo().workflowId}/${lane.replaceAll(' ', '-')}`,
+        args: [input],
+        cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+      },
+    );
+    return kept(result);
+  } catch (error) {
+    const cause = error instanceof ChildWorkflowFailure ? error.cause : undefined;
+    const result = cause instanceof ApplicationFailure ? (cause.details?.[0] as ShardResult | undefined) : undefined;
+    if (!(cause instanceof ApplicationFailure) || result?.lanes === undefined) throw error;
+    const { message, type } = cause;
+    throw ApplicationFailure.create({ message, type: type ?? 'Unknown', nonRetryable: true, details: [kept(result)] });
+  }
+}
+
+/** A hole in a shard's log: a scan of a snapshot beyond it, once, whatever becomes of the tail meanwhile. */
+export async function scanBeyond(settings: TailSettings, gap: NonNullable<TailCursor['gap']>): Promise<void> {
+  const { startId: _, tailSeconds, ...rest } = settings;
+  try {
+    await startChild('snapchainScan', {
+      workflowId: `${workflowInfo().workflowId}/scan-${gap.to}`,
+      workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      args: [{ ...rest, legSeconds: Math.min(60, tailSeconds), minHeight: gap.to, isPart: false }],
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}
