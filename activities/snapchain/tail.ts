@@ -165,7 +165,8 @@ class Tail {
   /** The block before is complete, and this one comes after it; else there is a hole. */
   private nextBlock(cursor: TailCursor, head: EventHead): TailCursor {
     const block = heightOfEvent(head.id);
-    const expected = cursor.block === -1 ? heightOfEvent(cursor.nextId) : cursor.block + 1;
+    // The first block of all has the number 1.
+    const expected = cursor.block === -1 ? Math.max(1, heightOfEvent(cursor.nextId)) : cursor.block + 1;
     const missing = cursor.total - cursor.seen;
     let { gap } = cursor;
     if (block > expected) gap = { from: gap?.from ?? expected, to: block };

@@ -1,10 +1,12 @@
 /** A real node's recording into real tables: from the snapshot, from the log, from an old snapshot and the log, in any order. */
+import type { LegResult } from '../../activities/shared/contract';
 import {
   recordTypes,
   scanSettings,
   tailSettings,
   type ScanCursor,
   type TailCursor,
+  type TailInput,
 } from '../../activities/snapchain/contract';
 import { firstEventOf } from '../../activities/snapchain/event';
 import { replayRecording, type ReplayNode } from '../peers/snapchain/replay';
@@ -62,8 +64,8 @@ async function tail(shard: number, startId: number): Promise<TailCursor> {
   const settings = tailSettings.parse({ shard, startId, live: false, signatureSample: 1 });
   let cursor: TailCursor | null = null;
   for (let drained = false; !drained;) {
-    const leg = { lane: `shard ${shard}`, cursor, settings, retry: [], budgetMs: 10_000 };
-    const result = await runActivity(parts.activities.tailEvents, leg);
+    const leg: TailInput = { lane: `shard ${shard}`, cursor, settings, retry: [], budgetMs: 10_000 };
+    const result: LegResult<TailCursor> = await runActivity(parts.activities.tailEvents, leg);
     ({ cursor, drained } = result);
   }
   return cursor as unknown as TailCursor;

@@ -14,11 +14,12 @@ const databaseUrl = z
 
 const numbers = (what: string, min: number, max: number): z.ZodType<number[]> => {
   const error = `${what}, whole numbers from ${min} to ${max}`;
-  const each = z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
   const line = z.string().transform((value) => value.split(',').flatMap((part) => part.trim() || []));
-  return z
-    .union([z.array(z.union([z.number(), z.string()])), z.number().transform((one) => [one]), line], { error })
-    .pipe(z.array(each));
+  const given = z.union([z.array(z.union([z.number(), z.string()])), z.number().transform((one) => [one]), line], {
+    error,
+  });
+  const each = z.number({ error }).int({ error }).min(min, { error }).max(max, { error });
+  return given.transform((values) => values.map(Number)).pipe(z.array(each));
 };
 
 /** By key. */
