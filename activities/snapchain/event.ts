@@ -25,6 +25,8 @@ const sequences = 16_384;
 export const heightOfEvent = (id: number): number => Math.floor(id / sequences);
 export const sequenceOfEvent = (id: number): number => id % sequences;
 export const firstEventOf = (height: number): number => height * sequences;
+/** The version of a snapshot's rows: the last before the next block's first event. */
+export const snapshotVersion = (height: number): number => firstEventOf(height + 1) - 1;
 
 export interface EventHead {
   /**

@@ -159,7 +159,7 @@ class Account {
 
   root(): Buffer {
     const tree = new MerkleTree(virtualShardOf(this.of.fid));
-    for (const key of [...this.keys.values()].sort(Buffer.compare)) tree.add(key);
+    for (const key of [...this.keys.values()].sort((a, b) => Buffer.compare(a, b))) tree.add(key);
     tree.finish();
     return tree.takeAccounts()[0]?.root ?? Buffer.alloc(0);
   }

@@ -132,7 +132,7 @@ class PostgresDestination implements Destination {
       const names = await client.query<{ fid: string; name: string }>(accountNames, [fids]);
       for (const { fid, name } of names.rows) keys.get(Number(fid))?.push(fnameKey(Number(fid), name));
       await client.query('COMMIT');
-      return [...keys].map(([fid, own]) => ({ fid, keys: own.sort(Buffer.compare) }));
+      return [...keys].map(([fid, own]) => ({ fid, keys: own.sort((a, b) => Buffer.compare(a, b)) }));
     });
   }
 

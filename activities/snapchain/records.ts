@@ -31,3 +31,7 @@ export function refusedByNode(error: unknown): unknown {
   if (isNodeFailure(error, 'requestRefused')) return permanent('ShardRefused', error.message, error);
   return error;
 }
+
+/** Counts worth telling. */
+export const nonZero = (counts: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));

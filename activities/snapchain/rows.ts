@@ -182,5 +182,5 @@ function readable(body: OnChainEvent['body']): object {
     name,
     Buffer.isBuffer(value) ? `0x${value.toString('hex')}` : typeof value === 'string' ? plain(value) : value,
   ]);
-  return { kind, ...Object.fromEntries(entries) };
+  return { kind, ...(Object.fromEntries(entries) as Record<string, unknown>) };
 }

@@ -11,14 +11,14 @@ import type { LegResult } from '../shared/contract';
 import type { SnapchainDeps } from './activities';
 import type { ScanCursor, ScanInput } from './contract';
 import type { Batch } from './destination';
-import { firstEventOf } from './event';
+import { snapshotVersion } from './event';
 import { readByFid } from './fid-scan';
 import type { SignatureChecks } from './hashing';
 import { emptyRoot, MerkleTree, type AccountRoot, type MerkleState } from './merkle';
 import { isNodeFailure } from './node-failures';
 import { readLeaf, type Entry, type Leaf } from './page';
 import { RowMaker } from './rows';
-import { checksOf, quarantineRow, refusedByNode, rowOptions, wantedFids } from './records';
+import { checksOf, nonZero, quarantineRow, refusedByNode, rowOptions, wantedFids } from './records';
 import type { NodePage, SnapchainNode } from './source';
 import { homeShardOf } from './trie-key';
 
@@ -27,9 +27,6 @@ const rereadsMax = 1;
 const unprovedMax = 1000;
 /** A batch is sent at this size whatever its rows: casts of 10 kB are rare, but come together. */
 const batchBytesMax = 8 << 20;
-
-/** The version of a snapshot's rows: the last before the next block's first event. */
-export const snapshotVersion = (height: number): number => firstEventOf(height + 1) - 1;
 
 export async function scanVirtualShards(deps: SnapchainDeps, input: ScanInput): Promise<LegResult<ScanCursor>> {
   return await runLeg<ScanCursor>(input, async (leg) => {
@@ -181,10 +178,9 @@ class Scan {
   }
 
   private report(differing: readonly Differing[], work: Work): void {
-    const { settings } = this.context;
     for (const { fid, reason } of differing) {
       work.unproved.push(fid);
-      work.batch.add('quarantine', quarantineRow(settings.shard, `fid:${fid}`, work.ver, reason, null));
+      work.batch.add('quarantine', quarantineRow(this.context.settings.shard, `fid:${fid}`, work.ver, reason, null));
     }
     work.counts.unproved += differing.length;
   }
@@ -207,12 +203,11 @@ class Scan {
   private conclude(work: Work, isEnd: boolean): void {
     const { settings } = this.context;
     if (this.cursor.sweep && settings.types.length === 0) work.batch.sweep(work.fids, work.ver);
-    const { messages } = work.counts;
     work.batch.progress({
       shard: settings.shard,
       part: 'history',
       height: this.cursor.height,
-      messages,
+      messages: work.counts.messages,
       status: `virtual shard ${this.cursor.virtualShard} ${isEnd ? 'read' : 'being read'}`,
     });
   }
@@ -257,7 +252,6 @@ class Scan {
   /** A page that no node can serve: the fids of this virtual shard one by one. */
   private async byFid(why: string): Promise<boolean> {
     const { node, destination, leg, settings, numShards } = this.context;
-    leg.alive();
     const { virtualShard } = this.cursor;
     const work = this.work();
     const outcome = await readByFid({ node, destination, numShards, leg, settings }, { virtualShard, fids: this.fids });
@@ -304,6 +298,3 @@ interface Work {
   readonly fids: number[];
   readonly unproved: number[];
 }
-
-const nonZero = (counts: Work['counts']): Record<string, number> =>
-  Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));

@@ -12,7 +12,7 @@ import type { TailCursor, TailInput } from './contract';
 import type { Batch, Destination } from './destination';
 import { decodeEvent, firstEventOf, heightOfEvent, sequenceOfEvent, type EventHead } from './event';
 import type { SignatureChecks } from './hashing';
-import { checksOf, quarantineRow, refusedByNode, rowOptions, wantedFids } from './records';
+import { checksOf, nonZero, quarantineRow, refusedByNode, rowOptions, wantedFids } from './records';
 import { RowMaker } from './rows';
 import type { Doorbell, SnapchainNode } from './source';
 import { homeShardOf } from './trie-key';
@@ -127,7 +127,7 @@ class Tail {
     });
     await destination.write(batch, leg.signal);
     const counts = { messages, quarantined, blocks, events: events.length };
-    leg.kept(cursor, Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)));
+    leg.kept(cursor, nonZero(counts));
     return cursor;
   }
 

@@ -1,6 +1,5 @@
 /** What a snapchain worker configured as this process is needs of its surroundings, as far as a look from outside can tell. */
 import { connect } from 'node:net';
-import { parseEndpoint } from '../../activities/snapchain/grpc-calls';
 import type { Config } from '../../workers/config';
 import { messageOf, no, yes, type Finding } from '../finding';
 import { plural } from '../format';
@@ -27,13 +26,10 @@ export async function snapchainFindings(config: Config): Promise<readonly Findin
 
 async function nodeFinding(endpoint: string): Promise<Finding> {
   const fix = 'start the node, or correct snapchain.sync.snapchain_endpoint';
-  try {
-    const { target } = parseEndpoint(endpoint);
-    const at = target.lastIndexOf(':');
-    return await reached('node', target.slice(0, at), Number(target.slice(at + 1)), fix);
-  } catch (error) {
-    return no('node', messageOf(error), fix);
-  }
+  const address = /^[a-z]+:\/\//i.test(endpoint) ? endpoint : `http://${endpoint}`;
+  if (!URL.canParse(address)) return no('node', `${endpoint}: not an address`, fix);
+  const { hostname, port, protocol } = new URL(address);
+  return await reached('node', hostname, Number(port || (protocol === 'https:' ? 443 : 3383)), fix);
 }
 
 async function reached(check: string, host: string, port: number, fix: string): Promise<Finding> {

@@ -73,7 +73,8 @@ async function tail(shard: number, startId: number): Promise<TailCursor> {
 
 const expectTruth = async (): Promise<void> => expect(await outcomeOf(database.client)).toEqual(expected);
 const quarantined = async (): Promise<unknown[]> =>
-  (await database.client.query('SELECT place, reason FROM snapchain.quarantine')).rows;
+  (await database.client.query<{ place: string; reason: string }>('SELECT place, reason FROM snapchain.quarantine'))
+    .rows;
 
 it('from the snapshot alone, every account and both shards proved', async () => {
   for (const shard of shards) {

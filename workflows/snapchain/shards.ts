@@ -101,13 +101,13 @@ export async function runShard({
 
 /** A hole in a shard's log: a scan of a snapshot beyond it, once, whatever becomes of the tail meanwhile. */
 export async function scanBeyond(settings: TailSettings, gap: NonNullable<TailCursor['gap']>): Promise<void> {
-  const { startId: _, tailSeconds, ...rest } = settings;
+  const rest = Object.fromEntries(Object.entries(settings).filter(([key]) => key !== 'startId'));
   try {
     await startChild('snapchainScan', {
       workflowId: `${workflowInfo().workflowId}/scan-${gap.to}`,
       workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
       parentClosePolicy: ParentClosePolicy.ABANDON,
-      args: [{ ...rest, legSeconds: Math.min(60, tailSeconds), minHeight: gap.to, isPart: false }],
+      args: [{ ...rest, legSeconds: 60, minHeight: gap.to, isPart: false }],
     });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
