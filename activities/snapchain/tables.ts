@@ -46,7 +46,7 @@ export const tables = {
       ['mentions_positions', 'int4[]'],
       ['embeds', 'jsonb'],
     ],
-    key: ['hash'],
+    key: ['hash', 'fid'],
     conflict: 'versioned',
     swept: true,
   },

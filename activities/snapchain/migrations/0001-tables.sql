@@ -7,7 +7,7 @@
 -- Read by the views of schema farcaster, which show what is live.
 
 CREATE TABLE casts (
-  hash bytea PRIMARY KEY,
+  hash bytea NOT NULL,
   fid bigint NOT NULL,
   ver bigint NOT NULL,
   state smallint NOT NULL,
@@ -21,7 +21,9 @@ CREATE TABLE casts (
   parent_url text,
   mentions bigint[],
   mentions_positions integer[],
-  embeds jsonb
+  embeds jsonb,
+  -- Anybody may say that he removes a cast of this hash, though it be another's: that is a message of his own.
+  PRIMARY KEY (hash, fid)
 );
 CREATE INDEX casts_fid ON casts (fid, ts);
 CREATE INDEX casts_parent ON casts (parent_hash) WHERE parent_hash IS NOT NULL;
