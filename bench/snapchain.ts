@@ -1,0 +1,149 @@
+/**
+ * How fast a snapshot comes into the tables, proved: against COPY of the same rows by one client, against reading and decoding
+ * alone, and against a transaction a row. All in one run; node, worker and Temporal are processes of their own.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { memoryOf, startUntil, stopAll } from './measure/processes';
+import { startTemporal } from './measure/temporal';
+import { copyRate, readRate, rowRate } from './snapchain/baselines';
+import { createDatabase } from './snapchain/database';
+import { startNode } from './snapchain/node';
+import { scanOnce, workerEnvironment, workerProgram } from './snapchain/scan';
+
+const usage =
+  'npm run bench -- snapchain [-o text|json] [--messages 400000] [--growth 100000,1000000] (sizes; the cost of a message at each)';
+
+interface Options {
+  readonly output: string;
+  readonly messages: number;
+  readonly growth: readonly number[];
+}
+
+/** Progress goes to stderr: stdout is for the figures. */
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const round = (value: number): number => Math.round(value * 100) / 100;
+
+function chosen(): Options {
+  const { values } = parseArgs({
+    options: {
+      output: { type: 'string', short: 'o', default: 'text' },
+      messages: { type: 'string', default: '400000' },
+      growth: { type: 'string', default: '100000,1000000' },
+    },
+  });
+  const messages = Number(values.messages);
+  const growth = values.growth === '' ? [] : values.growth.split(',').map(Number);
+  const sizes = [messages, ...growth];
+  if (!['text', 'json'].includes(values.output) || !sizes.every((size) => Number.isInteger(size) && size >= 1000))
+    throw new Error(`output is text or json, sizes are whole numbers from 1000 on. ${usage}`);
+  return { output: values.output, messages, growth };
+}
+
+async function main(): Promise<void> {
+  const options = chosen();
+  if (process.env['WAYBILL_TEST_POSTGRES_URL'] === undefined) return await withServices();
+  const dir = mkdtempSync(join(tmpdir(), 'waybill-bench-'));
+  const close = async (): Promise<void> => {
+    await stopAll();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.once(name, () => {
+      process.exitCode = name === 'SIGINT' ? 130 : 143;
+      void close().finally(() => process.exit());
+    });
+  try {
+    const figures = await measure(dir, options);
+    const text = Object.entries(figures)
+      .map(([name, value]) => `${name} ${value}\n`)
+      .join('');
+    process.stdout.write(options.output === 'json' ? `${JSON.stringify(figures)}\n` : text);
+  } finally {
+    await close();
+  }
+}
+
+/** PostgreSQL comes from scripts/services.mjs: this program once more, with its address. */
+async function withServices(): Promise<void> {
+  const services = join(__dirname, '..', '..', 'scripts', 'services.mjs');
+  const args = [services, 'exec', 'postgres', '--', process.execPath, __filename, ...process.argv.slice(2)];
+  const [code] = (await once(spawn(process.execPath, args, { stdio: 'inherit' }), 'exit')) as [number | null];
+  process.exitCode = code ?? 1;
+}
+
+async function measure(dir: string, { messages, growth }: Options): Promise<Record<string, number>> {
+  const temporal = await startTemporal(dir);
+  let peakMiB = 0;
+  const scanned = async (
+    size: number,
+  ): Promise<{
+    perSecond: number;
+    eventsPerVirtualShard: number;
+    close: () => Promise<void>;
+    address: string;
+    url: string;
+  }> => {
+    const [node, database] = await Promise.all([startNode(dir, size), createDatabase()]);
+    const worker = await startUntil(
+      '"RUNNING"',
+      [process.execPath, workerProgram],
+      workerEnvironment(temporal, node.address, database.url),
+    );
+    const run = await scanOnce(temporal.client, node.shards);
+    peakMiB = Math.max(peakMiB, memoryOf(worker.pid).peakMiB);
+    await worker.stop();
+    if (run.messages !== size || run.unproved > 0 || !run.proved)
+      throw new Error(
+        `of ${size} messages ${run.messages} came, ${run.unproved} accounts unproved, roots proved: ${run.proved}`,
+      );
+    const perSecond = size / run.seconds;
+    say(
+      `${size} messages in ${run.seconds.toFixed(1)} s: ${perSecond.toFixed(0)}/s, ${memoryOf(process.pid).rssMiB} MiB here, ${peakMiB} MiB in the worker`,
+    );
+    const close = async (): Promise<void> => {
+      await node.child.stop();
+      await database.drop();
+    };
+    return {
+      perSecond,
+      eventsPerVirtualShard: run.events / (256 * node.shards),
+      close,
+      address: node.address,
+      url: database.url,
+    };
+  };
+  const main = await scanned(messages);
+  const read = await readRate(main.address);
+  say(`read and decoded to nowhere: ${read.toFixed(0)}/s`);
+  const copy = await copyRate(main.url);
+  say(`COPY of the same rows by one client: ${copy.toFixed(0)}/s`);
+  const rows = await rowRate(main.address, 2000);
+  say(`a transaction a row: ${rows.toFixed(0)}/s`);
+  await main.close();
+  const costs: number[] = [];
+  for (const size of growth) {
+    const { perSecond, close } = await scanned(size);
+    costs.push(1 / perSecond);
+    await close();
+  }
+  await temporal.stop();
+  return {
+    copyRatio: round(main.perSecond / copy),
+    readRatio: round(main.perSecond / read),
+    rowRatio: round(main.perSecond / rows),
+    messagesPerSecond: Math.round(main.perSecond),
+    rssMiB: peakMiB,
+    growth: costs.length < 2 ? 0 : round((costs.at(-1) ?? 0) / (costs[0] ?? 1)),
+    eventsPerVirtualShard: round(main.eventsPerVirtualShard),
+  };
+}
+
+void main().catch((error: unknown) => {
+  process.stderr.write(`bench snapchain: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
