@@ -142,7 +142,10 @@ export async function startRecallJob({
       await stopAll();
       // A wallet is the same in every case: a run that a failed test has left would keep it from the next.
       for await (const { workflowId } of server.client.workflow.list({ query: 'ExecutionStatus = "Running"' }))
-        await server.client.workflow.getHandle(workflowId).terminate().catch(() => undefined);
+        await server.client.workflow
+          .getHandle(workflowId)
+          .terminate()
+          .catch(() => undefined);
       await source.close();
       chain.close();
       await rows.drop();

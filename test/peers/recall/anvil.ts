@@ -109,7 +109,11 @@ export function connectAnvil(url: string): Anvil {
   };
 }
 
-function argumentsOf({ chainId, blocks, states = statesKept(blocks) }: ChainOptions, port: number, state: string): string[] {
+function argumentsOf(
+  { chainId, blocks, states = statesKept(blocks) }: ChainOptions,
+  port: number,
+  state: string,
+): string[] {
   const pace = blocks === 'manual' ? ['--no-mining'] : blocks > 0 ? ['--block-time', String(blocks)] : [];
   const settings = {
     port,

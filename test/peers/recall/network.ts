@@ -75,7 +75,11 @@ export async function startRecallNetwork(options: NetworkOptions = {}): Promise<
     elsewhere = false,
     roundTripMs = 0,
   } = options;
-  const anvil = await startAnvil({ chainId, blocks: blockSeconds, ...(options.states === undefined ? {} : { states: options.states }) });
+  const anvil = await startAnvil({
+    chainId,
+    blocks: blockSeconds,
+    ...(options.states === undefined ? {} : { states: options.states }),
+  });
   const faults = createFaults(seed);
   const wallets = Array.from({ length: count }, (_, index) => walletAt(index));
   const mined = async (sending: Promise<Hex>): Promise<void> => {
