@@ -76,7 +76,7 @@ export interface ChainReads {
   account(address: string, signal: AbortSignal): Promise<CreditAccount>;
   /** Free capacity of the whole subnet, in bytes. */
   capacityFree(signal: AbortSignal): Promise<number>;
-  /** By key, in order; null where there is nothing live and resolved. Batched: a hundred keys cost one request. */
+  /** By key, in order; null where there is nothing live and resolved. Batched: fifty keys cost one request. */
   objects(bucket: string, keys: readonly string[], signal: AbortSignal): Promise<(ChainObject | null)[]>;
   /** In order. */
   blobs(hashes: readonly string[], signal: AbortSignal): Promise<BlobStatus[]>;

@@ -43,7 +43,7 @@ afterAll(removeFolders);
 async function setUp(column: DataColumn): Promise<Stage> {
   const [temporal, peer, rows] = await Promise.all([
     startTemporal(),
-    startRecallNetwork({ blockSeconds: 0.25, resolveMs: 100, wallets: 1, seed }),
+    startRecallNetwork({ blockSeconds: 0.25, resolveMs: 100, wallets: 1, seed, states: 4 }),
     createObjectIndex(column),
   ]);
   const url = new URL(neededVariable('WAYBILL_TEST_POSTGRES_URL'));

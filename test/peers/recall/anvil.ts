@@ -48,12 +48,14 @@ export function anvilPath(): string {
 interface ChainOptions {
   readonly chainId: number;
   readonly blocks: BlockTime;
+  /** Of past blocks, each a copy of all that is stored. Default: those of some seconds. */
+  readonly states?: number;
 }
 
-export async function startAnvil({ chainId, blocks }: ChainOptions): Promise<Chain> {
+export async function startAnvil(options: ChainOptions): Promise<Chain> {
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'waybill-recall-chain-'));
-  const args = argumentsOf({ chainId, blocks }, port, join(folder, 'state.json'));
+  const args = argumentsOf(options, port, join(folder, 'state.json'));
   const anvil = connectAnvil(`http://127.0.0.1:${port}`);
   const program = anvilPath();
   const start = async (): Promise<ChildProcess> => {
@@ -107,7 +109,11 @@ export function connectAnvil(url: string): Anvil {
   };
 }
 
-function argumentsOf({ chainId, blocks }: ChainOptions, port: number, state: string): string[] {
+function argumentsOf(
+  { chainId, blocks, states = statesKept(blocks) }: ChainOptions,
+  port: number,
+  state: string,
+): string[] {
   const pace = blocks === 'manual' ? ['--no-mining'] : blocks > 0 ? ['--block-time', String(blocks)] : [];
   const settings = {
     port,
@@ -120,7 +126,7 @@ function argumentsOf({ chainId, blocks }: ChainOptions, port: number, state: str
     // Transactions of all blocks are kept, for they are what tests ask for; states of old blocks are not: a copy for each
     // block of a long run is a gigabyte. Why a transaction failed is asked within a few blocks.
     'transaction-block-keeper': 100_000,
-    'prune-history': statesKept(blocks),
+    'prune-history': states,
     order: 'fifo',
     'code-size-limit': 100_000,
     state,
@@ -133,7 +139,7 @@ function argumentsOf({ chainId, blocks }: ChainOptions, port: number, state: str
   ];
 }
 
-/** Each is a copy of all that is stored: of a hundred thousand objects, some forty megabytes. */
+/** Each is a copy of all that is stored, some twenty kilobytes an object. */
 function statesKept(blocks: BlockTime): number {
   if (blocks === 'manual' || blocks === 0) return statesMax;
   return Math.min(statesMax, Math.max(statesMin, Math.ceil(stateSeconds / blocks)));

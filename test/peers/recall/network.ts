@@ -22,6 +22,8 @@ export interface NetworkOptions extends ObjectFrontOptions, Partial<ResolverOpti
   /** Wallets with tokens and credit, of the chain's own mnemonic, up to 16. Default 2. */
   readonly wallets?: number;
   readonly seed?: number;
+  /** States of past blocks that the chain keeps: fewer where many objects are to come. */
+  readonly states?: number;
   /** Of each request to the chain, in milliseconds: a node is seldom on the same host. Default 0. */
   readonly roundTripMs?: number;
   /** Blobs are resolved by the object API of another process. */
@@ -73,7 +75,11 @@ export async function startRecallNetwork(options: NetworkOptions = {}): Promise<
     elsewhere = false,
     roundTripMs = 0,
   } = options;
-  const anvil = await startAnvil({ chainId, blocks: blockSeconds });
+  const anvil = await startAnvil({
+    chainId,
+    blocks: blockSeconds,
+    ...(options.states === undefined ? {} : { states: options.states }),
+  });
   const faults = createFaults(seed);
   const wallets = Array.from({ length: count }, (_, index) => walletAt(index));
   const mined = async (sending: Promise<Hex>): Promise<void> => {
