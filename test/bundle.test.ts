@@ -21,6 +21,7 @@ it('exports exactly these workflows: their names stand in schedules and historie
   expect(Object.keys(workflows).sort()).toEqual([
     ...['audioRebase', 'audioRetention', 'audioSync', 'audioVerify'],
     ...['recallDryRun', 'recallLane', 'recallRenew', 'recallSetUp', 'recallSurvey', 'recallSync', 'recallVerify'],
+    ...['snapchainScan', 'snapchainSurvey', 'snapchainSync', 'snapchainTail', 'snapchainVerify'],
   ]);
 });
 

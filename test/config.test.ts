@@ -74,7 +74,7 @@ describe('a setting', () => {
     ['audio.chunk_size', '0', 'a whole number from 1 to 5000'],
     ['audio.bandwidth_limit', 'fast', 'bytes a second'],
     ['audio.serve.encoding', 'hex', 'base64 or integers'],
-    ['worker.jobs', 'recorder', 'jobs out of: recall, audio'],
+    ['worker.jobs', 'recorder', 'jobs out of: recall, snapchain, audio'],
     ['recall.sync.object_bytes_max', '6G', 'bytes from 1 to 5000000000'],
     ['recall.recall.bucket', 't2abc', 'or its id as t01234'],
     ['recall.sync.overwrite', 'perhaps', 'true or false'],

@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import { pace, type LegInput } from '../shared/contract';
 
+/** The network's clock begins at 2021-01-01T00:00:00Z: add this for Unix seconds. */
+export const farcasterEpochSeconds = 1_609_459_200;
 /** Rows of one transaction, about. Measured best between 1,000 and 10,000. */
 export const batchSizeDefault = 5000;
 export const batchSizeMax = 20_000;

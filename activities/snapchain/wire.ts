@@ -4,9 +4,6 @@
  * answer they came in.
  */
 
-/** The network's clock begins at 2021-01-01T00:00:00Z: add this for Unix seconds. */
-export const farcasterEpochSeconds = 1_609_459_200;
-
 export const messageTypes = {
   castAdd: 1,
   castRemove: 2,

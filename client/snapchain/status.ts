@@ -1,6 +1,6 @@
 /** What `snapchain status` tells besides: where node and tables stand, how fast it goes, how far behind each shard is. */
 import { WorkflowFailedError, type Client } from '@temporalio/client';
-import type { Survey, TailCursor } from '../../activities/snapchain/contract';
+import { farcasterEpochSeconds, type Survey, type TailCursor } from '../../activities/snapchain/contract';
 import type { Progress } from '../../workflows/shared/messages';
 import type { ChosenJob } from '../choose';
 import { isUnanswered } from '../connect';
@@ -11,8 +11,6 @@ import type { Surveyed } from '../verb';
 /** A question to node and database takes a second or two; whoever waits for `status` does not want to wait much longer. */
 const surveyMsMax = 8000;
 const surveyLifetime = '30 seconds';
-/** The network's clock begins at 2021-01-01T00:00:00Z. */
-const farcasterEpochSeconds = 1_609_459_200;
 
 /** A shard's workflow as it stands now. */
 interface Part {

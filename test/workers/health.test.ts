@@ -69,7 +69,11 @@ describe('a worker', () => {
     await eventually('the worker is ready', async () => (await get('/readyz')).status === 200);
     const { text, type } = await get('/readyz');
     expect(type).toBe('application/json');
-    expect(JSON.parse(text)).toEqual({ 'waybill-recall': 'RUNNING', 'waybill-audio@watched': 'RUNNING' });
+    expect(JSON.parse(text)).toEqual({
+      'waybill-recall': 'RUNNING',
+      'waybill-snapchain': 'RUNNING',
+      'waybill-audio@watched': 'RUNNING',
+    });
   });
 
   it('tells what else there is to ask for', async () => {

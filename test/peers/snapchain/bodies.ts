@@ -234,9 +234,3 @@ export function onChainBytes(event: OnChainEvent): Buffer {
     else out.uint(14, 2).nested(field, onChainBodyBytes(event.body));
   });
 }
-
-export interface FnameTransfer {
-  readonly id: number;
-  readonly fromFid: number;
-  readonly proof: NameProof;
-}
