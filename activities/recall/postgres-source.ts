@@ -46,9 +46,13 @@ class PostgresSource implements ObjectSource {
   private shape: TableShape | null = null;
 
   constructor({ database, s3 }: SourceSettings) {
-    this.database = new Postgres(database, { key: 'recall.database', refused: 'SourceRefused' });
+    this.database = new Postgres(database, {
+      key: 'recall.database',
+      refused: 'SourceRefused',
+      of: `.${database.table}`,
+    });
     this.table = database.table;
-    this.identity = `${this.database.identity}.${this.table}`;
+    this.identity = this.database.identity;
     this.mode = s3 === null ? 'row' : 's3';
     this.store = s3 === null ? null : createObjectStore(s3);
   }

@@ -6,6 +6,8 @@ export interface PostgresUser {
   /** `recall.database` */
   readonly key: string;
   readonly refused: string;
+  /** What of the database it uses, for messages: `.object_index`. */
+  readonly of?: string;
 }
 
 /** SQLSTATE, or a code of Node's TLS, by what mends it; $ is the settings' key. */
@@ -30,7 +32,7 @@ const driverRefusals: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** `host:port/database`: what may be shown of an address. Throws the user's failure for one that cannot be read. */
-export function identityOf(url: string, { key, refused }: PostgresUser): string {
+export function identityOf(url: string, { key, refused, of = '' }: PostgresUser): string {
   // The parser's own error holds the whole address, and with it the password.
   if (!URL.canParse(url))
     throw permanent(
@@ -38,7 +40,7 @@ export function identityOf(url: string, { key, refused }: PostgresUser): string 
       `${key}.url is no address: it is postgresql://user:password@host:port/database, signs such as # and / in a password written as %23 and %2F`,
     );
   const { hostname, port, pathname } = new URL(url);
-  return `${hostname}:${port || '5432'}${pathname}`;
+  return `${hostname}:${port || '5432'}${pathname}${of}`;
 }
 
 export function postgresTrouble(error: unknown, what: string, { key, refused }: PostgresUser): unknown {

@@ -1,4 +1,5 @@
 /** The client against a small real gRPC server: what it asks, what it makes of answers, and how it reads lists and pages. */
+import { eventually } from '../support/temporal';
 import { status } from '@grpc/grpc-js';
 import { RecordRefused } from '../../activities/shared/failures';
 import { firstEventOf } from '../../activities/snapchain/event';
@@ -118,6 +119,8 @@ describe('pages', () => {
     });
     for await (const page of clientOf({ deadlinesMs: { page: 600_000 } }, node).pages(from)) {
       expect(page.leaves).toHaveLength(5);
+      // What has not reached the node yet cannot be given up there.
+      await eventually('the next page is asked for', async () => node.called.length === 2);
       break;
     }
     expect(await node.givenUp).toBe('GetShardTransactions');
