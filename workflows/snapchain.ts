@@ -1,5 +1,5 @@
 /** Farcaster's shards into PostgreSQL: a snapshot proved, the log followed beside it; and what proves the tables later. */
-import { proxyActivities } from '@temporalio/workflow';
+import { continueAsNew, proxyActivities } from '@temporalio/workflow';
 import type { SnapchainActivities } from '../activities/snapchain/activities';
 import {
   scanSettings,
@@ -63,10 +63,13 @@ export async function snapchainScan(
 ): Promise<RunResult<ScanCursor> & { readonly verdict?: ScanVerdict }> {
   const result = await runLegs(scan, input);
   if (result.state !== 'completed') return result;
-  const { shard, fids } = input.carried?.settings ?? parseInput(scanSettings, input);
+  const settings = input.carried?.settings ?? parseInput(scanSettings, input);
+  const { shard, fids } = settings;
   const lanes = result.lanes.flatMap(({ cursor }) => cursor ?? []);
   const { messages = 0, fids: proved = 0, quarantined = 0 } = result.counts;
   const verdict = await concludeScan({ shard, isWhole: (fids ?? []).length === 0, lanes });
+  // Each account proved, and yet not all of the shard: once more from its start, and if it differs again, that is said.
+  if (verdict.shardRoot === 'differs' && !settings.isReread) await continueAsNew({ ...settings, isReread: true });
   return { ...result, verdict: { ...verdict, messages, fids: proved, quarantined } };
 }
 

@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import type { SnapchainDeps } from './activities';
 import type { ConcludeInput, ScanVerdict } from './contract';
 import { shardRoot } from './merkle';
+import { notAtOneHeight } from './scan';
 
 type Outcome = Pick<ScanVerdict, 'height' | 'shardRoot' | 'unproved'>;
 
@@ -18,10 +19,12 @@ export async function concludeScan(deps: SnapchainDeps, { shard, isWhole, lanes 
   await destination.write(batch, signal);
   if (!isWhole) return outcome('partial');
   // Of several snapshots, or read fid by fid: each account is proved, but there is no block with such a root.
-  if (heights.size !== 1 || heights.has(-1)) return outcome('mixed');
+  if (heights.size !== 1 || heights.has(notAtOneHeight)) return outcome('mixed');
   const roots = new Map<number, Buffer>();
   for (const { to, roots: own } of lanes)
     own.forEach(([, root], index) => roots.set(to + 1 - own.length + index, Buffer.from(root, 'hex')));
-  const [expected] = lanes.map((lane) => lane.shardRoot);
-  return outcome(shardRoot(roots).toString('hex') === expected ? 'proved' : 'differs');
+  const [first] = lanes;
+  if (shardRoot(roots).toString('hex') === first?.shardRoot) return outcome('proved');
+  const leaves = lanes.flatMap(({ roots: own }) => own).reduce((sum, [, , count]) => sum + count, 0);
+  return outcome(leaves === first?.numItems ? 'counted' : 'differs');
 }

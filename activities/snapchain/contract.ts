@@ -66,6 +66,8 @@ export const scanSettings = snapchainSettings.extend({
   shard: z.int().min(1).max(255),
   /** A snapshot of this height at least: later events are the tail's. */
   minHeight: z.int().min(0).default(0),
+  /** Read once more, for the shard's root differed. */
+  isReread: z.boolean().default(false),
   ...partOf,
 });
 export type ScanSettings = z.output<typeof scanSettings>;
@@ -99,6 +101,8 @@ export interface ScanCursor {
   readonly height: number;
   /** Of the shard at that height, by its block; in hex. */
   readonly shardRoot: string;
+  /** Leaves of the whole snapshot, as the node counts them. */
+  readonly numItems: number;
   /** The next or present one; beyond `to` when the stretch is done. */
   readonly virtualShard: number;
   readonly to: number;
@@ -108,10 +112,12 @@ export interface ScanCursor {
   readonly tree: unknown;
   /** Times the present one has been read again because it did not prove. */
   readonly rereads: number;
+  /** Not null: the present one is read fid by fid, for a page of it cannot be served; done up to this fid. */
+  readonly afterFid: number | null;
   /** Rows older than the snapshot may be there: they are swept fid by fid. */
   readonly sweep: boolean;
-  /** Finished virtual shards, in order: each root in hex, empty for none, and the height it is of. */
-  readonly roots: readonly (readonly [height: number, root: string])[];
+  /** Finished virtual shards, in order: each root in hex, empty for none, the height it is of, and its leaves. */
+  readonly roots: readonly (readonly [height: number, root: string, leaves: number])[];
   /** fids whose leaves do not make the root that the node tells, even when read again. */
   readonly unproved: readonly number[];
 }
@@ -150,8 +156,11 @@ export interface ScanVerdict {
   readonly fids: number;
   readonly unproved: readonly number[];
   readonly quarantined: number;
-  /** proved: the roots of all virtual shards make the one in the block. mixed: they are of several snapshots. */
-  readonly shardRoot: 'proved' | 'differs' | 'mixed' | 'partial';
+  /**
+   * proved: the roots of all virtual shards make the one in the block. counted: they do not, but all leaves that the node counts
+   * are there, as of a snapshot that was taken after its block. mixed: they are of several snapshots.
+   */
+  readonly shardRoot: 'proved' | 'counted' | 'differs' | 'mixed' | 'partial';
 }
 
 export interface VerifyCursor {

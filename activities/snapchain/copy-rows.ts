@@ -40,11 +40,10 @@ export class CopyRows {
     }
   }
 
-  /** The whole, with its end mark. Nothing may be added afterwards. */
+  /** The whole, with its end mark. May be asked again, but nothing may be added afterwards. */
   finish(): Buffer {
     this.reserve(2);
-    this.at = this.bytes.writeInt16BE(none, this.at);
-    return this.bytes.subarray(0, this.at);
+    return this.bytes.subarray(0, this.bytes.writeInt16BE(none, this.at));
   }
 
   private value(type: ColumnType, value: Value): void {

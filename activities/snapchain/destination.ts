@@ -37,7 +37,8 @@ export interface Destination {
   migrate(signal: AbortSignal): Promise<readonly string[]>;
   /** True if no record is in any table. */
   isEmpty(signal: AbortSignal): Promise<boolean>;
-  batch(): Batch;
+  /** `isNew`: rows like these are hardly there yet. A hint: they may be. */
+  batch(hint?: { readonly isNew: boolean }): Batch;
   /** All of it, or nothing. Repeating it changes nothing. */
   write(batch: Batch, signal: AbortSignal): Promise<void>;
   /** The trie keys that the tables' living rows of these fids make, but for key messages, which no table has. */

@@ -38,33 +38,19 @@ export interface FidContext {
   readonly settings: SnapchainSettings & { readonly shard: number };
 }
 
-export interface FidOutcome {
-  readonly counts: { messages: number; fids: number; quarantined: number; unproved: number };
-  readonly unproved: readonly number[];
-}
-
-/** Every fid of one virtual shard. Repeated, it reads them all again. */
-export async function readByFid(
-  context: FidContext,
-  { virtualShard, fids }: { virtualShard: number; fids: ReadonlySet<number> | null },
-): Promise<FidOutcome> {
-  const { node, settings, leg, numShards } = context;
-  const counts = { messages: 0, fids: 0, quarantined: 0, unproved: 0 };
-  const unproved: number[] = [];
+/** The fids of one virtual shard, ascending. */
+export async function fidsOf(
+  { node, settings, leg, numShards }: FidContext,
+  { virtualShard, wanted }: { virtualShard: number; wanted: ReadonlySet<number> | null },
+): Promise<readonly number[]> {
+  const fids: number[] = [];
   for await (const page of node.fids(settings.shard, leg.signal)) {
-    for (const fid of page) {
-      if (virtualShardOf(fid) !== virtualShard || homeShardOf(fid, numShards) !== settings.shard) continue;
-      if (fids !== null && !fids.has(fid)) continue;
-      const read = await readFid(context, fid);
-      counts.messages += read.messages;
-      counts.quarantined += read.quarantined;
-      counts.fids += read.isProved ? 1 : 0;
-      counts.unproved += read.isProved ? 0 : 1;
-      if (!read.isProved) unproved.push(fid);
-    }
+    for (const fid of page)
+      if (virtualShardOf(fid) === virtualShard && homeShardOf(fid, numShards) === settings.shard)
+        if (wanted?.has(fid) ?? true) fids.push(fid);
     leg.alive();
   }
-  return { counts, unproved };
+  return fids.sort((a, b) => a - b);
 }
 
 export interface FidRead {

@@ -6,6 +6,7 @@ import type { OpenedScan, OpenedShard, ScanCursor, ScanSettings, SnapchainSettin
 import { permanent } from './failures';
 import { isNodeFailure } from './node-failures';
 import { refusedByNode, wantedFids } from './records';
+import type { Snapshot } from './source';
 import { homeShardOf, virtualShardOf, virtualShards } from './trie-key';
 
 /** Virtual shards of one lane: a leg goes through many small ones, and a large one takes many legs. */
@@ -35,7 +36,8 @@ export async function openScan(deps: SnapchainDeps, settings: ScanSettings): Pro
   try {
     const { node, destination, numShards } = await deps.ready(signal);
     const { shard, minHeight } = settings;
-    const { height, numItems, shardRoot } = await node.newestSnapshot(shard, signal);
+    const snapshot = await node.newestSnapshot(shard, signal);
+    const { height, numItems } = snapshot;
     if (height < minHeight)
       throw new Error(
         `shard ${shard}: the newest snapshot is of height ${height}; one of ${minHeight} or later is waited for`,
@@ -48,18 +50,16 @@ export async function openScan(deps: SnapchainDeps, settings: ScanSettings): Pro
         : new Set([...fids].filter((fid) => homeShardOf(fid, numShards) === shard).map(virtualShardOf));
     const stretches = stretchesOf(wanted).map(([from, to]) => {
       const cursor: ScanCursor = {
-        ...{
-          height,
-          shardRoot: shardRoot.toString('hex'),
-          virtualShard: from,
-          to,
-          pageToken: null,
-          tree: null,
-          rereads: 0,
-          sweep,
-          roots: [],
-          unproved: [],
-        },
+        ...ofSnapshot(snapshot),
+        virtualShard: from,
+        to,
+        pageToken: null,
+        tree: null,
+        rereads: 0,
+        afterFid: null,
+        sweep,
+        roots: [],
+        unproved: [],
       };
       return { lane: from === to ? `virtual shard ${from}` : `virtual shards ${from} to ${to}`, cursor };
     });
@@ -69,6 +69,14 @@ export async function openScan(deps: SnapchainDeps, settings: ScanSettings): Pro
     throw refusedByNode(error);
   }
 }
+
+/** What a cursor says of the snapshot it is in. */
+export const ofSnapshot = ({ height, shardRoot, numItems }: Snapshot): SnapshotOf => ({
+  height,
+  shardRoot: shardRoot.toString('hex'),
+  numItems,
+});
+type SnapshotOf = Pick<ScanCursor, 'height' | 'shardRoot' | 'numItems'>;
 
 function stretchesOf(wanted: ReadonlySet<number> | null): (readonly [number, number])[] {
   if (wanted !== null) return [...wanted].sort((a, b) => a - b).map((each) => [each, each] as const);

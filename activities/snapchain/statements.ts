@@ -9,7 +9,9 @@ export const createStage = (table: TableName): string => {
   return `CREATE TEMP TABLE ${stageOf(table)} (${list}) ON COMMIT DELETE ROWS`;
 };
 
-export const copyInto = (table: TableName): string => `COPY ${stageOf(table)} FROM STDIN (FORMAT binary)`;
+/** Rows of `table`, into it or its stage. */
+export const copyInto = (table: TableName, into: string): string =>
+  `COPY ${into} (${tables[table].columns.map(([name]) => name).join(', ')}) FROM STDIN (FORMAT binary)`;
 
 /**
  * A node does not see the links of a compact state's own block when it merges it: those stay. So blocks are compared.
@@ -65,6 +67,10 @@ export function takeFromStage(name: TableName): string {
       : `DO UPDATE SET ${others.map((column) => `${column} = excluded.${column}`).join(', ')} WHERE ${condition(name)}`;
   return `INSERT INTO ${name} AS o (${names.join(', ')}) ${source} ON CONFLICT (${key.join(', ')}) ${change}`;
 }
+
+/** $1 fids: whether a link of theirs may have been ended already. */
+export const someCompacted = `
+  SELECT EXISTS (SELECT 1 FROM link_compact_states WHERE fid = ANY ($1::bigint[]) AND state = 1) AS some`;
 
 /** After compact states have been taken: the links that they end. */
 export const endCompacted = `

@@ -37,26 +37,24 @@ export type TrieKey = Place &
 
 const fidBuffer = Buffer.alloc(4);
 
+// Leaves of a fid come together, and asking for its place costs as much as hashing two messages.
+let lastFid = -1;
+let lastRoute = 0;
+
 /** The number that both kinds of shard are taken from. */
 function routeOf(fid: number): number {
-  fidBuffer.writeUInt32BE(fid);
-  return createHash('sha256').update(fidBuffer).digest().readUInt32BE(0);
+  if (fid !== lastFid) {
+    fidBuffer.writeUInt32BE(fid);
+    lastRoute = createHash('sha256').update(fidBuffer).digest().readUInt32BE(0);
+    lastFid = fid;
+  }
+  return lastRoute;
 }
 
 /** The data shard, from 1, whose word on a fid counts: other shards hold copies of some of its records. */
 export const homeShardOf = (fid: number, numShards: number): number => (routeOf(fid) % numShards) + 1;
 
-// Leaves of a fid come together, and asking for its place costs as much as hashing two messages.
-let lastFid = -1;
-let lastVirtualShard = 0;
-
-export function virtualShardOf(fid: number): number {
-  if (fid !== lastFid) {
-    lastVirtualShard = routeOf(fid) % virtualShards;
-    lastFid = fid;
-  }
-  return lastVirtualShard;
-}
+export const virtualShardOf = (fid: number): number => routeOf(fid) % virtualShards;
 
 /**
  * Reads a key, and checks that its fid belongs into its virtual shard. Bytes are views of `key`.

@@ -16,7 +16,7 @@ import { expectComplete } from '../support/recall-job';
 import { createJob, eventually, startTemporal, triggerRun, type TemporalServer } from '../support/temporal';
 import type { RunResult } from '../../workflows/shared/run-state';
 
-const objects = Number(process.env['WAYBILL_CHAOS_OBJECTS'] ?? 250);
+const objects = Number(process.env['WAYBILL_CHAOS_OBJECTS'] ?? 120);
 const seed = Number(process.env['WAYBILL_CHAOS_SEED'] ?? Date.now() % 1_000_000);
 const minutesMax = 3 + objects / 400;
 const secret = 'ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80';
@@ -128,7 +128,7 @@ it.each<DataColumn>(['BYTEA', 's3'])(
       Object.assign(peer.faults.chances, { drop: 0.004, loseAnswer: 0.004, unavailable: 0.004, delay: 0.02 });
       const settings = { network: 'emulated', settleSeconds: 0, heartbeatSeconds: 2, legSeconds: 20, batchSize: 60 };
       const job = await createJob(temporal.client, `recall/chaos-${column}`, 'waybill-recall', 'recallSync', settings);
-      const { workflowId } = await triggerRun(temporal.client, job);
+      const started = await triggerRun(temporal.client, job);
       let ended = false;
       const victims = (Object.keys(strikes) as Victim[]).filter((victim) => victim !== 'store' || column === 's3');
       const struck: Victim[] = [];
@@ -141,19 +141,25 @@ it.each<DataColumn>(['BYTEA', 's3'])(
           await strikes[victim](stage, 200 + draw() * 2500);
         }
       })();
-      const result = await eventually(
-        'the run ends',
-        async () => {
-          const handle = temporal.client.workflow.getHandle(workflowId);
-          const { status } = await handle.describe().catch(() => ({ status: { name: 'RUNNING' } }));
-          return status.name === 'RUNNING' ? null : ((await handle.result()) as RunResult<unknown>);
-        },
-        minutesMax * 60,
-      ).finally(() => {
+      const endOf = ({ workflowId }: { workflowId: string }): Promise<RunResult<unknown>> =>
+        eventually(
+          'the run ends',
+          async () => {
+            const handle = temporal.client.workflow.getHandle(workflowId);
+            const { status } = await handle.describe().catch(() => ({ status: { name: 'RUNNING' } }));
+            return status.name === 'RUNNING' ? null : ((await handle.result()) as RunResult<unknown>);
+          },
+          minutesMax * 60,
+        );
+      let result = await endOf(started).finally(() => {
         ended = true;
       });
       await striking;
       peer.faults.clear();
+      // What met trouble again and again while others passed is parked for half a minute: the next run that is due takes it.
+      const dueAt = Math.max(0, ...result.parked.map(({ retryAt }) => Date.parse(retryAt ?? '')));
+      await sleep(Math.max(0, dueAt - Date.now()));
+      if (result.parked.length > 0) result = await endOf(await triggerRun(temporal.client, job));
       expect({ seed, struck: struck.length, state: result.state, parked: result.parked }).toEqual({
         seed,
         struck: struck.length,
