@@ -10,18 +10,20 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { memoryOf, startUntil, stopAll } from './measure/processes';
 import { startTemporal } from './measure/temporal';
-import { copyRate, readRate, rowRate } from './snapchain/baselines';
+import { copyRates, readRate, rowRate } from './snapchain/baselines';
 import { createDatabase } from './snapchain/database';
 import { startNode } from './snapchain/node';
 import { scanOnce, workerEnvironment, workerProgram } from './snapchain/scan';
 
 const usage =
-  'npm run bench -- snapchain [-o text|json] [--messages 400000] [--growth 100000,1000000] (sizes; the cost of a message at each)';
+  'npm run bench -- snapchain [-o text|json] [--messages 400000] [--growth 100000,1000000] (sizes; the cost of a message at each) [--workers 2]';
 
 interface Options {
   readonly output: string;
   readonly messages: number;
   readonly growth: readonly number[];
+  /** Processes. A fleet on one machine has one a core: a process reads and decodes in one thread. */
+  readonly workers: number;
 }
 
 /** Progress goes to stderr: stdout is for the figures. */
@@ -34,6 +36,7 @@ function chosen(): Options {
       output: { type: 'string', short: 'o', default: 'text' },
       messages: { type: 'string', default: '400000' },
       growth: { type: 'string', default: '100000,1000000' },
+      workers: { type: 'string', default: '2' },
     },
   });
   const messages = Number(values.messages);
@@ -41,7 +44,9 @@ function chosen(): Options {
   const sizes = [messages, ...growth];
   if (!['text', 'json'].includes(values.output) || !sizes.every((size) => Number.isInteger(size) && size >= 1000))
     throw new Error(`output is text or json, sizes are whole numbers from 1000 on. ${usage}`);
-  return { output: values.output, messages, growth };
+  const workers = Number(values.workers);
+  if (!Number.isInteger(workers) || workers < 1) throw new Error(`workers: a whole number from 1 on. ${usage}`);
+  return { output: values.output, messages, growth, workers };
 }
 
 async function main(): Promise<void> {
@@ -76,7 +81,7 @@ async function withServices(): Promise<void> {
   process.exitCode = code ?? 1;
 }
 
-async function measure(dir: string, { messages, growth }: Options): Promise<Record<string, number>> {
+async function measure(dir: string, { messages, growth, workers: count }: Options): Promise<Record<string, number>> {
   const temporal = await startTemporal(dir);
   let peakMiB = 0;
   const scanned = async (
@@ -89,22 +94,23 @@ async function measure(dir: string, { messages, growth }: Options): Promise<Reco
     url: string;
   }> => {
     const [node, database] = await Promise.all([startNode(dir, size), createDatabase()]);
-    const worker = await startUntil(
-      '"RUNNING"',
-      [process.execPath, workerProgram],
-      workerEnvironment(temporal, node.address, database.url),
+    const started = Array.from({ length: count }, () =>
+      startUntil(
+        '"RUNNING"',
+        [process.execPath, workerProgram],
+        workerEnvironment(temporal, node.address, database.url),
+      ),
     );
+    const workers = await Promise.all(started);
     const run = await scanOnce(temporal.client, node.shards);
-    peakMiB = Math.max(peakMiB, memoryOf(worker.pid).peakMiB);
-    await worker.stop();
+    peakMiB = Math.max(peakMiB, ...workers.map(({ pid }) => memoryOf(pid).peakMiB));
+    await Promise.all(workers.map((worker) => worker.stop()));
     if (run.messages !== size || run.unproved > 0 || !run.proved)
       throw new Error(
         `of ${size} messages ${run.messages} came, ${run.unproved} accounts unproved, roots proved: ${run.proved}`,
       );
     const perSecond = size / run.seconds;
-    say(
-      `${size} messages in ${run.seconds.toFixed(1)} s: ${perSecond.toFixed(0)}/s, ${memoryOf(process.pid).rssMiB} MiB here, ${peakMiB} MiB in the worker`,
-    );
+    say(`${size} messages in ${run.seconds.toFixed(1)} s: ${perSecond.toFixed(0)}/s, ${peakMiB} MiB in a worker`);
     const close = async (): Promise<void> => {
       await node.child.stop();
       await database.drop();
@@ -120,8 +126,10 @@ async function measure(dir: string, { messages, growth }: Options): Promise<Reco
   const main = await scanned(messages);
   const read = await readRate(main.address);
   say(`read and decoded to nowhere: ${read.toFixed(0)}/s`);
-  const copy = await copyRate(main.url);
-  say(`COPY of the same rows by one client: ${copy.toFixed(0)}/s`);
+  const copy = await copyRates(main.address, messages);
+  say(
+    `COPY of the same rows by one client: ${copy.ofRows.toFixed(0)}/s; of bytes made before: ${copy.ofBytes.toFixed(0)}/s`,
+  );
   const rows = await rowRate(main.address, 2000);
   say(`a transaction a row: ${rows.toFixed(0)}/s`);
   await main.close();
@@ -133,7 +141,8 @@ async function measure(dir: string, { messages, growth }: Options): Promise<Reco
   }
   await temporal.stop();
   return {
-    copyRatio: round(main.perSecond / copy),
+    copyRatio: round(main.perSecond / copy.ofRows),
+    copyBytesRatio: round(main.perSecond / copy.ofBytes),
     readRatio: round(main.perSecond / read),
     rowRatio: round(main.perSecond / rows),
     messagesPerSecond: Math.round(main.perSecond),

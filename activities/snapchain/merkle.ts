@@ -6,7 +6,7 @@
  * spread to a half byte a byte; any other node's hash is that of its children's hashes in ascending order.
  */
 import { RecordRefused } from '../shared/failures';
-import { blake3, hashBytes } from './hashing';
+import { blake3, digestOf, hashBytes } from './hashing';
 import { accountKeyBytes } from './trie-key';
 
 const accountDepth = accountKeyBytes * 2;
@@ -44,19 +44,28 @@ export interface MerkleState {
 /** Children of the node that is open at one depth. */
 interface OpenNode {
   readonly hashes: Buffer;
+  /** The first so many of them: a view costs as much as half a hash. */
+  readonly first: readonly Uint8Array[];
   count: number;
 }
+
+/** Views of the first n units of some bytes, by n. */
+const views = (bytes: Uint8Array, unit: number): readonly Uint8Array[] =>
+  Array.from(
+    { length: bytes.length / unit + 1 },
+    (_, count) => new Uint8Array(bytes.buffer, bytes.byteOffset, count * unit),
+  );
 
 export class MerkleTree {
   readonly #open: OpenNode[] = [];
   readonly #closed: AccountRoot[] = [];
-  /** The last key: where its leaf hangs is known only when the next one comes. */
+  /** The last key: where its leaf hangs is known only when the next one comes. A copy, for its page may be gone by then. */
   #key: Buffer | null = null;
   #shared = 0;
   #accountLeaves = 0;
   #leaves = 0;
   #root: Buffer | null = null;
-  readonly #nibbles = Buffer.alloc(depthMax);
+  readonly #nibbles = views(new Uint8Array(depthMax), 2);
 
   readonly #depth: number;
 
@@ -113,8 +122,7 @@ export class MerkleTree {
       this.#hang(last, shared);
       this.#shared = shared;
     }
-    // A page's bytes may be gone by the time the next page's first key comes.
-    this.#key = Buffer.from(key);
+    this.#keep(key);
     this.#leaves += 1;
     this.#accountLeaves += 1;
   }
@@ -130,7 +138,7 @@ export class MerkleTree {
     if (this.#key === null) this.#root = emptyRoot;
     else {
       this.#hang(this.#key, this.#depth);
-      this.#root = this.#hash(this.#depth);
+      this.#root = Buffer.from(this.#hash(this.#depth));
     }
     return this.#root;
   }
@@ -146,31 +154,42 @@ export class MerkleTree {
     }
   }
 
-  #closeAccount(key: Buffer, root: Buffer): void {
+  #closeAccount(key: Buffer, hash: Uint8Array): void {
+    const root = Buffer.from(hash);
     this.#closed.push({ fid: key.readUInt32BE(1), root, numMessages: this.#accountLeaves });
     this.#accountLeaves = 0;
   }
 
-  #leafHash(key: Buffer): Buffer {
-    const nibbles = this.#nibbles;
+  #keep(key: Buffer): void {
+    const last = this.#key;
+    // Most keys have the length of the one before.
+    if (last?.length === key.length) last.set(key);
+    else this.#key = Buffer.from(key);
+  }
+
+  #leafHash(key: Buffer): Uint8Array {
+    const nibbles = this.#nibbles[key.length] as Uint8Array;
     for (let at = 0; at < key.length; at += 1) {
       const byte = key[at] as number;
       nibbles[at * 2] = byte >> 4;
       nibbles[at * 2 + 1] = byte & 15;
     }
-    return blake3(nibbles.subarray(0, key.length * 2));
+    return digestOf(nibbles);
   }
 
-  #child(depth: number, hash: Buffer): void {
-    while (this.#open.length <= depth) this.#open.push({ hashes: Buffer.alloc(branches * hashBytes), count: 0 });
+  #child(depth: number, hash: Uint8Array): void {
+    while (this.#open.length <= depth) {
+      const hashes = Buffer.alloc(branches * hashBytes);
+      this.#open.push({ hashes, first: views(hashes, hashBytes), count: 0 });
+    }
     const node = this.#open[depth] as OpenNode;
-    hash.copy(node.hashes, node.count * hashBytes);
+    node.hashes.set(hash, node.count * hashBytes);
     node.count += 1;
   }
 
-  #hash(depth: number): Buffer {
+  #hash(depth: number): Uint8Array {
     const node = this.#open[depth] as OpenNode;
-    const hash = blake3(node.hashes.subarray(0, node.count * hashBytes));
+    const hash = digestOf(node.first[node.count] as Uint8Array);
     node.count = 0;
     return hash;
   }

@@ -3,7 +3,7 @@
  * the reason, and concerns nobody else.
  */
 import { reasonOf, RecordRefused } from '../shared/failures';
-import { blake3, hashBytes } from './hashing';
+import { blake3, hashBytes, isHashOf } from './hashing';
 import { bodyOf, type WireContent } from './message-body';
 import { decodeAs, wireType } from './schema';
 import type { Message } from './wire';
@@ -38,8 +38,7 @@ export function decodeMessage(bytes: Buffer, where: string): Message {
   if (hashScheme !== blake3Scheme) throw refused(`hash scheme ${hashScheme} is not known; 1 (blake3) is`);
   const hashed = signedContent?.length ? signedContent : content;
   if (!hashed?.length) throw refused('it has no content');
-  const found = blake3(hashed);
-  if (!found.equals(hash)) throw refused(`its content has the hash ${found.toString('hex')}`);
+  if (!isHashOf(hash, hashed)) throw refused(`its content has the hash ${blake3(hashed).toString('hex')}`);
   try {
     const decoded = wireContent.decode(hashed);
     const { type, fid, timestamp, network } = decoded;

@@ -35,16 +35,16 @@ const uniqueViolation = '23505';
 /** A name moves between fids, and so between virtual shards. */
 const neverStraight: readonly TableName[] = ['fnames', 'link_compact_states'];
 
-const fidAt = new Map(
-  tableNames.map((name) => [name, tables[name].columns.findIndex(([column]) => column === 'fid')] as const),
-);
+const fidAt = Object.fromEntries(
+  tableNames.map((name) => [name, tables[name].columns.findIndex(([column]) => column === 'fid')]),
+) as Readonly<Record<TableName, number>>;
 
 class PostgresBatch implements Batch {
   readonly copies = new Map<TableName, CopyRows>();
   readonly sweeps: { readonly fids: readonly number[]; readonly ver: number }[] = [];
   readonly virtualShards = new Set<number>();
-  /** Whose links are written. */
-  readonly linkFids = new Set<number>();
+  readonly fids = new Set<number>();
+  private lastFid = -1;
   line: ProgressLine | null = null;
   rows = 0;
 
@@ -56,18 +56,26 @@ class PostgresBatch implements Batch {
 
   /** Throws RecordRefused for a value that its column cannot have; the batch is then as before. */
   add(table: TableName, row: Row): void {
-    let copy = this.copies.get(table);
-    if (copy === undefined)
-      this.copies.set(table, (copy = new CopyRows(tables[table].columns.map(([, type]) => type))));
+    const copy = this.copies.get(table) ?? this.copyOf(table);
     try {
       copy.add(row);
     } catch (error) {
       throw new RecordRefused(`a row of ${table}: ${reasonOf(error)}`);
     }
-    const at = fidAt.get(table) ?? -1;
-    if (at !== -1) this.virtualShards.add(virtualShardOf(row[at] as number));
-    if (table === 'links') this.linkFids.add(row[at] as number);
     this.rows += 1;
+    const at = fidAt[table];
+    const fid = row[at] as number;
+    // Rows of a fid come together.
+    if (at === -1 || fid === this.lastFid) return;
+    this.lastFid = fid;
+    this.fids.add(fid);
+    this.virtualShards.add(virtualShardOf(fid));
+  }
+
+  private copyOf(table: TableName): CopyRows {
+    const copy = new CopyRows(tables[table].columns.map(([, type]) => type));
+    this.copies.set(table, copy);
+    return copy;
   }
 
   sweep(fids: readonly number[], ver: number): void {
@@ -174,12 +182,12 @@ class PostgresDestination implements Destination {
   private async copyStraight(
     client: PoolClient,
     name: TableName,
-    { isNew, copies, linkFids }: PostgresBatch,
+    { isNew, copies, fids }: PostgresBatch,
   ): Promise<boolean> {
     const copy = copies.get(name);
     if (!isNew || copy === undefined || neverStraight.includes(name)) return false;
     if (name === 'links') {
-      const { rows } = await client.query<{ some: boolean }>(someCompacted, [[...linkFids]]);
+      const { rows } = await client.query<{ some: boolean }>(someCompacted, [[...fids]]);
       if (rows[0]?.some !== false) return false;
     }
     await client.query('SAVEPOINT straight');

@@ -2,51 +2,95 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Client } from 'pg';
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import { from as copyFrom } from 'pg-copy-streams';
+import { batchSizeDefault } from '../../activities/snapchain/contract';
+import { CopyRows } from '../../activities/snapchain/copy-rows';
 import { loadHashing } from '../../activities/snapchain/hashing';
 import { snapshotVersion } from '../../activities/snapchain/event';
 import { connectNode } from '../../activities/snapchain/node-client';
 import { readLeaf } from '../../activities/snapchain/page';
 import { createPostgresDestination } from '../../activities/snapchain/postgres-destination';
 import { RowMaker } from '../../activities/snapchain/rows';
-import { tableNames } from '../../activities/snapchain/tables';
+import { copyInto } from '../../activities/snapchain/statements';
+import { tableNames, tables, type Row, type TableName } from '../../activities/snapchain/tables';
 import { virtualShards } from '../../activities/snapchain/trie-key';
 import { createDatabase } from './database';
 
 const signal = new AbortController().signal;
 const atOnce = 4;
 
-/** Messages a second: all rows of the tables into empty ones with the same indexes, by one client, one table after the other. */
-export async function copyRate(url: string): Promise<number> {
+export interface CopyRates {
+  /** By a client that has the rows as values: it encodes them and waits for the server, as ours does. */
+  readonly ofRows: number;
+  /** By one that has COPY's own bytes in its memory: the server alone. */
+  readonly ofBytes: number;
+}
+
+/** Messages a second: the same rows into empty tables with the same indexes, by one client, one table after the other. */
+export async function copyRates(address: string, expected: number): Promise<CopyRates> {
+  const rows = await rowsOf(address);
+  const encode = (table: TableName, from: readonly Row[]): Buffer => {
+    const copy = new CopyRows(tables[table].columns.map(([, type]) => type));
+    for (const row of from) copy.add(row);
+    return copy.finish();
+  };
+  const ready = new Map([...rows].map(([table, all]) => [table, [encode(table, all)]] as const));
+  const ofBytes = await copyInSeconds((table) => ready.get(table) ?? []);
+  ready.clear();
+  const ofRows = await copyInSeconds(function* (table) {
+    const all = rows.get(table) ?? [];
+    for (let at = 0; at < all.length; at += batchSizeDefault) yield encode(table, all.slice(at, at + batchSizeDefault));
+  });
+  return { ofRows: expected / ofRows, ofBytes: expected / ofBytes };
+}
+
+/** Each of a table's buffers is a COPY of its own. */
+async function copyInSeconds(buffers: (table: TableName) => Iterable<Buffer>): Promise<number> {
   const target = await createDatabase();
   const destination = createPostgresDestination({ url: target.url, maxConnections: 1 });
   await destination.migrate(signal);
   await destination.close();
-  const [source, sink] = [new Client({ connectionString: url }), new Client({ connectionString: target.url })];
-  await Promise.all([source.connect(), sink.connect()]);
-  let seconds = 0;
-  let rows = 0;
-  for (const table of tableNames) {
-    const chunks: Buffer[] = [];
-    for await (const chunk of source.query(
-      copyTo(`COPY snapchain.${table} TO STDOUT (FORMAT binary)`),
-    ) as AsyncIterable<Buffer>)
-      chunks.push(chunk);
-    const started = performance.now();
-    await pipeline(
-      Readable.from(chunks, { objectMode: false }),
-      sink.query(copyFrom(`COPY snapchain.${table} FROM STDIN (FORMAT binary)`)),
-    );
-    seconds += (performance.now() - started) / 1000;
-    const { rows: counted } = await sink.query<{ count: number }>(
-      `SELECT count(*)::int AS count FROM snapchain.${table}`,
-    );
-    // Of the same messages: what is kept beside them is part of the work, not of the count.
-    if (!['fids', 'user_data_changes', 'onchain_events'].includes(table)) rows += counted[0]?.count ?? 0;
-  }
-  await Promise.all([source.end(), sink.end()]);
+  const client = new Client({ connectionString: target.url });
+  await client.connect();
+  const started = performance.now();
+  for (const table of tableNames)
+    for (const buffer of buffers(table))
+      await pipeline(
+        Readable.from([buffer], { objectMode: false }),
+        client.query(copyFrom(copyInto(table, `snapchain.${table}`))),
+      );
+  const seconds = (performance.now() - started) / 1000;
+  await client.end();
   await target.drop();
-  return rows / seconds;
+  return seconds;
+}
+
+/** Every row that the scan makes of the snapshots, by table. */
+async function rowsOf(address: string): Promise<Map<TableName, Row[]>> {
+  await loadHashing();
+  const node = connectNode({ endpoints: [address] });
+  const rows = new Map<TableName, Row[]>();
+  const add = (table: TableName, row: Row): void => {
+    const all = rows.get(table);
+    if (all === undefined) rows.set(table, [row]);
+    else all.push(row);
+  };
+  const maker = new RowMaker({ add }, { types: null, keepMessages: false });
+  const { numShards } = await node.info();
+  for (let shard = 1; shard <= numShards; shard += 1) {
+    const { height } = await node.newestSnapshot(shard);
+    const ver = snapshotVersion(height);
+    for (let virtualShard = 0; virtualShard < virtualShards; virtualShard += 1)
+      for await (const page of node.pages({ shardIndex: shard, height, virtualShard, pageToken: null })) {
+        for (const leaf of page.leaves) maker.entry(readLeaf(leaf, page.where), ver);
+        for (const { fid, root, numMessages } of page.accountRoots) add('fids', [fid, shard, ver, root, numMessages]);
+      }
+  }
+  node.close();
+  // An account whose leaves go over two pages is told of twice.
+  const fids = new Map(rows.get('fids')?.map((row) => [row[0], row]));
+  rows.set('fids', [...fids.values()]);
+  return rows;
 }
 
 /** Messages a second: every page of every shard read, each leaf decoded and its hash checked, and then forgotten. */
