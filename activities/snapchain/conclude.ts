@@ -1,7 +1,9 @@
 /** The end of a scan: the shard's root from those of its virtual shards, against the one in the snapshot's block. */
 import { Context } from '@temporalio/activity';
-import type { SnapchainDeps } from './activities';
+import { proveAccount } from './account-proof';
+import type { Ready, SnapchainDeps } from './activities';
 import type { ConcludeInput, ScanVerdict } from './contract';
+import { firstEventOf } from './event';
 import { shardRoot } from './merkle';
 import { notAtOneHeight } from './scan';
 
@@ -9,8 +11,9 @@ type Outcome = Pick<ScanVerdict, 'height' | 'shardRoot' | 'unproved'>;
 
 export async function concludeScan(deps: SnapchainDeps, { shard, isWhole, lanes }: ConcludeInput): Promise<Outcome> {
   const { cancellationSignal: signal } = Context.current();
-  const { destination } = await deps.ready(signal);
-  const unproved = lanes.flatMap((lane) => lane.unproved);
+  const ready = await deps.ready(signal);
+  const { destination } = ready;
+  const unproved = await stillUnproved(ready, { shard, fids: lanes.flatMap((lane) => lane.unproved) }, signal);
   const heights = new Set(lanes.flatMap(({ roots }) => roots.map(([height]) => height)));
   const height = Math.max(0, ...lanes.map((lane) => lane.height));
   const outcome = (root: ScanVerdict['shardRoot']): Outcome => ({ height, shardRoot: root, unproved });
@@ -28,3 +31,36 @@ export async function concludeScan(deps: SnapchainDeps, { shard, isWhole, lanes 
   const leaves = lanes.flatMap(({ roots: own }) => own).reduce((sum, [, , count]) => sum + count, 0);
   return outcome(leaves === first?.numItems ? 'counted' : 'differs');
 }
+
+/**
+ * Of accounts that did not prove by themselves: some do by what has come since. A loan is given by its lender's calls alone, and
+ * is a leaf of its borrower's too.
+ */
+async function stillUnproved(
+  { node, destination }: Ready,
+  { shard, fids }: { shard: number; fids: readonly number[] },
+  signal: AbortSignal,
+): Promise<readonly number[]> {
+  const still: number[] = [];
+  const until = performance.now() + lookMsMax;
+  for (const fid of fids) {
+    const { shards } = await node.info(signal);
+    const ver = firstEventOf(shards.find(({ shardIndex }) => shardIndex === shard)?.maxHeight ?? 0);
+    const [account] = await destination.accountKeys([fid], signal);
+    const { isProved, root, numMessages } =
+      account === undefined || performance.now() > until
+        ? unknown
+        : await proveAccount(node, { shardIndex: shard, ...account }, signal);
+    if (!isProved) still.push(fid);
+    else {
+      const batch = destination.batch();
+      batch.add('fids', [fid, shard, ver, root, numMessages]);
+      await destination.write(batch, signal);
+    }
+  }
+  return still;
+}
+
+const unknown = { isProved: false, root: Buffer.alloc(0), numMessages: 0 } as const;
+/** A question takes a few milliseconds, an account up to thirty of them. */
+const lookMsMax = 60_000;

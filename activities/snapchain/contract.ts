@@ -172,8 +172,8 @@ export interface VerifyVerdict {
   readonly proved: number;
   readonly differing: number;
   readonly repaired: number;
-  /** Accounts with key messages, which no call gives: their root cannot be computed. */
-  readonly unprovable: number;
+  /** Of those proved: accounts with messages of keys, which no call gives: proved but for these. */
+  readonly withKeys: number;
   /** First ones, as `fid 7: why`. */
   readonly samples: readonly string[];
 }

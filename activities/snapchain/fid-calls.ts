@@ -1,7 +1,7 @@
 /** What a node tells fid by fid: the way around a page that it cannot serve, and to a single user. */
 import { RecordRefused } from '../shared/failures';
 import { understood, type Answer, type GrpcCalls } from './grpc-calls';
-import type { FidStore, Signer, SnapchainNode } from './source';
+import type { FidStore, SnapchainNode } from './source';
 import { wireType, type WireType } from './schema';
 
 const methods: Readonly<Record<FidStore, string>> = {
@@ -26,24 +26,12 @@ const messagesAnswer = wireType<{ readonly messages: readonly Buffer[] } & Paged
 const proofsAnswer = wireType<{ readonly proofs: readonly Buffer[] }>('NameProofsAnswer');
 const onChainQuestion = wireType<{ fid: number; eventType: number } & Token>('OnChainEventsQuestion');
 const onChainAnswer = wireType<{ readonly events: readonly Buffer[] } & Paged>('OnChainEventsAnswer');
-const signersAnswer = wireType<
-  {
-    readonly signers: readonly {
-      readonly source: number;
-      readonly key: Buffer;
-      readonly addedAt: number | null;
-      readonly expiresAt: number | null;
-      readonly scopes: readonly number[];
-    }[];
-  } & Paged
->('SignersAnswer');
 
 const pageSize = 1000; // 0.4 MB of messages; a node's own default is 10,000
-const onChainSource = 1;
 
 export function fidCalls(
   calls: GrpcCalls,
-): Pick<SnapchainNode, 'fids' | 'messagesOf' | 'nameProofsOf' | 'onChainEventsOf' | 'signersOf'> {
+): Pick<SnapchainNode, 'fids' | 'messagesOf' | 'nameProofsOf' | 'onChainEventsOf'> {
   return {
     fids: (shardIndex, signal) =>
       pagesOf(calls, fidsAnswer, signal, {
@@ -77,20 +65,6 @@ export function fidCalls(
         what: `GetOnChainEvents of fid ${fid}, type ${eventType}`,
         request: (token) => onChainQuestion.encode({ fid, eventType, pageSize, ...token }),
         items: ({ events }) => events,
-      }),
-    signersOf: (fid, signal) =>
-      pagesOf(calls, signersAnswer, signal, {
-        method: 'HubService/GetSignersByFid',
-        what: `GetSignersByFid of fid ${fid}`,
-        request: (token) => fidQuestion.encode({ fid, pageSize, ...token }),
-        items: ({ signers }) =>
-          signers.map(({ source, key, addedAt, expiresAt, scopes }): Signer => ({
-            key,
-            isOnChain: source === onChainSource,
-            addedAt,
-            expiresAt,
-            scopes,
-          })),
       }),
   };
 }

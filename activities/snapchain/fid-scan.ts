@@ -1,23 +1,23 @@
 /**
  * Fid by fid, over the calls that give one user's records: the way around a page that no node can serve, and to repair an
- * account. Slower by far than pages, and not all of it: the messages of username proofs are given by no call, nor are
- * key messages.
+ * account. Slower by far than pages, and not all of it: messages of keys are given by no call, and of those with a proof
+ * of a name the proof alone, from which the message is made again and proved by its hash.
  *
  * The version of what is read is the height before the first question: a lower bound, so that the tail's word wins.
  */
 import { reasonOf, RecordRefused } from '../shared/failures';
 import type { Leg } from '../shared/leg';
+import { isSubtree, proveAccount } from './account-proof';
 import { decodeNameProof, decodeOnChainEvent } from './chain-record';
 import type { SnapchainSettings } from './contract';
 import type { Batch, Destination } from './destination';
 import { firstEventOf } from './event';
-import { MerkleTree } from './merkle';
-import { decodeMessage } from './message-data';
+import { decodeMessage, messageOfProof } from './message-data';
 import { checksOf, quarantineRow, rowOptions } from './records';
 import { RowMaker } from './rows';
 import type { FidStore, SnapchainNode } from './source';
-import { accountKey, fnameKey, homeShardOf, messageKey, onChainKey, virtualShardOf } from './trie-key';
-import { onChainTypes } from './wire';
+import { fnameKey, homeShardOf, messageKey, messageTypeByte, onChainKey, virtualShardOf } from './trie-key';
+import { messageTypes, onChainTypes, type NameProof } from './wire';
 
 const stores: readonly FidStore[] = [
   'casts',
@@ -29,6 +29,8 @@ const stores: readonly FidStore[] = [
   'storageLends',
 ];
 const fnameType = 1;
+/** Mainnet, testnet, devnet: a proof does not say which. */
+const networks = [1, 2, 3] as const;
 
 export interface FidContext {
   readonly node: SnapchainNode;
@@ -66,7 +68,6 @@ export async function readFid(context: FidContext, fid: number): Promise<FidRead
   const { shards } = await node.info(leg.signal);
   const height = shards.find(({ shardIndex }) => shardIndex === settings.shard)?.maxHeight ?? 0;
   const ver = firstEventOf(height);
-  const before = await node.subtree({ shardIndex: settings.shard, prefix: accountKey(fid) }, leg.signal);
   const batch = destination.batch();
   const account = new Account(batch, context, { fid, ver });
   for (const store of stores)
@@ -78,23 +79,20 @@ export async function readFid(context: FidContext, fid: number): Promise<FidRead
     for await (const events of node.onChainEventsOf(fid, type, leg.signal))
       for (const bytes of events) account.onChain(bytes);
   for (const bytes of await node.nameProofsOf(fid, leg.signal)) account.name(bytes);
-  const after = await node.subtree({ shardIndex: settings.shard, prefix: accountKey(fid) }, leg.signal);
-  const root = account.root();
-  const isProved = before !== null && after !== null && before.root.equals(after.root) && after.root.equals(root);
+  await account.messagesOfNames();
+  const { isProved, root, numMessages, reason } = await proveAccount(
+    node,
+    { shardIndex: settings.shard, fid, keys: account.sortedKeys() },
+    leg.signal,
+  );
   if (isProved) {
-    batch.add('fids', [fid, settings.shard, ver, root, after.numMessages]);
+    batch.add('fids', [fid, settings.shard, ver, root, numMessages]);
     if (settings.types.length === 0) batch.sweep([fid], ver);
-  } else
-    batch.add(
-      'quarantine',
-      quarantineRow(
-        settings.shard,
-        `fid:${fid}`,
-        ver,
-        `read by its own calls ${account.keys.size} leaves came, the node tells ${after?.numMessages ?? 0}: key messages and username proofs are given by no call`,
-        null,
-      ),
-    );
+  } else {
+    const aside = { shard: settings.shard, place: `fid:${fid}`, fid, ver, raw: null };
+    const text = `read by its own calls, it is not as the node tells: ${reason}`;
+    batch.add('quarantine', quarantineRow({ ...aside, reason: text }));
+  }
   await destination.write(batch, leg.signal);
   return { messages: account.messages, quarantined: account.quarantined, isProved };
 }
@@ -105,6 +103,7 @@ class Account {
   quarantined = 0;
   private readonly rows: RowMaker;
   private readonly checks;
+  private readonly proofs: NameProof[] = [];
 
   constructor(
     private readonly batch: Batch,
@@ -136,18 +135,32 @@ class Account {
   name(bytes: Buffer): void {
     this.guarded(bytes, (where) => {
       const proof = decodeNameProof(bytes, where);
-      // Others are in messages, which no call gives.
-      if (proof.nameType !== fnameType) return;
+      if (proof.nameType !== fnameType) return void this.proofs.push(proof);
       this.key(fnameKey(this.of.fid, proof.name));
       this.rows.fname(proof, this.of.ver);
     });
   }
 
-  root(): Buffer {
-    const tree = new MerkleTree(virtualShardOf(this.of.fid));
-    for (const key of [...this.keys.values()].sort((a, b) => Buffer.compare(a, b))) tree.add(key);
-    tree.finish();
-    return tree.takeAccounts()[0]?.root ?? Buffer.alloc(0);
+  /** The messages that proofs came in, if there is a network on which the node has just these. */
+  async messagesOfNames(): Promise<void> {
+    if (this.proofs.length === 0) return;
+    const { node, settings, leg } = this.context;
+    const { fid, ver } = this.of;
+    for (const network of networks) {
+      const messages = this.proofs.map((proof) => messageOfProof(proof, network));
+      const keys = messages
+        .map(({ hash }) => messageKey(fid, messageTypes.usernameProof, hash))
+        .sort((a, b) => Buffer.compare(a, b));
+      const type = messageTypeByte(messageTypes.usernameProof);
+      if (!(await isSubtree(node, { shardIndex: settings.shard, fid, keys, type }, leg.signal))) continue;
+      for (const key of keys) this.key(key);
+      for (const message of messages) this.rows.message(message, ver);
+      return;
+    }
+  }
+
+  sortedKeys(): readonly Buffer[] {
+    return [...this.keys.values()].sort((a, b) => Buffer.compare(a, b));
   }
 
   private key(key: Buffer): void {
@@ -162,11 +175,9 @@ class Account {
     } catch (error) {
       if (!(error instanceof RecordRefused)) throw error;
       this.quarantined += 1;
-      const place = `fid:${this.of.fid}:${this.quarantined}`;
-      this.batch.add(
-        'quarantine',
-        quarantineRow(this.context.settings.shard, place, this.of.ver, reasonOf(error), bytes),
-      );
+      const { fid, ver } = this.of;
+      const aside = { shard: this.context.settings.shard, place: `fid:${fid}:${this.quarantined}`, fid, ver };
+      this.batch.add('quarantine', quarantineRow({ ...aside, reason: reasonOf(error), raw: bytes }));
     }
   }
 }

@@ -3,10 +3,11 @@
  * the reason, and concerns nobody else.
  */
 import { reasonOf, RecordRefused } from '../shared/failures';
+import { farcasterEpochSeconds } from './contract';
 import { blake3, hashBytes, isHashOf } from './hashing';
 import { bodyOf, type WireContent } from './message-body';
 import { decodeAs, wireType } from './schema';
-import type { Message } from './wire';
+import { messageTypes, type Message, type NameProof } from './wire';
 
 interface WireMessage {
   readonly content: Buffer | null;
@@ -48,4 +49,23 @@ export function decodeMessage(bytes: Buffer, where: string): Message {
   } catch (error) {
     throw refused(reasonOf(error));
   }
+}
+
+/**
+ * The message that a proof of a name came in, made again: its time is the proof's, and its hash as it would be with its fields in
+ * their order. Only a trie can say that it was so; signature and signer are unknown.
+ */
+export function messageOfProof(proof: NameProof, network: number): Message {
+  const { fid, timestamp: provedAt } = proof;
+  // Networks for trying give the network's own seconds here.
+  const timestamp = provedAt > farcasterEpochSeconds ? provedAt - farcasterEpochSeconds : provedAt;
+  const type = messageTypes.usernameProof;
+  const usernameProof = { ...proof, name: Buffer.from(proof.name) };
+  const content = wireContent.encode({ type, fid, timestamp, network, usernameProof });
+  const unknown = Buffer.alloc(0);
+  const body = { kind: 'usernameProof', proof } as const;
+  return {
+    ...{ hash: blake3(content), type, fid, timestamp, network, body, content },
+    ...{ signature: unknown, signatureScheme: 0, signer: unknown },
+  };
 }

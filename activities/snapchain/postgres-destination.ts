@@ -15,6 +15,7 @@ import {
   copyInto,
   createStage,
   endCompacted,
+  release,
   someCompacted,
   stageOf,
   sweepTable,
@@ -44,6 +45,7 @@ class PostgresBatch implements Batch {
   readonly sweeps: { readonly fids: readonly number[]; readonly ver: number }[] = [];
   readonly virtualShards = new Set<number>();
   readonly fids = new Set<number>();
+  readonly proved: number[] = [];
   private lastFid = -1;
   line: ProgressLine | null = null;
   rows = 0;
@@ -63,6 +65,7 @@ class PostgresBatch implements Batch {
       throw new RecordRefused(`a row of ${table}: ${reasonOf(error)}`);
     }
     this.rows += 1;
+    if (table === 'fids') this.proved.push(row[0] as number);
     const at = fidAt[table];
     const fid = row[at] as number;
     // Rows of a fid come together.
@@ -119,7 +122,7 @@ class PostgresDestination implements Destination {
   }
 
   async write(batch: Batch, signal: AbortSignal): Promise<void> {
-    const { copies, sweeps, virtualShards, line } = batch as PostgresBatch;
+    const { copies, proved, sweeps, virtualShards, line } = batch as PostgresBatch;
     if (copies.size === 0 && sweeps.length === 0 && line === null) return;
     await this.database.use(signal, async (client) => {
       await client.query('BEGIN');
@@ -134,8 +137,9 @@ class PostgresDestination implements Destination {
         if (!(await this.copyStraight(client, name, batch as PostgresBatch))) await this.take(client, name, copy);
       }
       if (copies.has('link_compact_states')) await client.query(endCompacted);
-      for (const { fids, ver } of sweeps)
-        for (const name of sweptTables) await client.query(sweepTable(name), [fids, ver]);
+      if (proved.length > 0) await client.query(release, [proved]);
+      for (const { fids: swept, ver } of sweeps)
+        for (const name of sweptTables) await client.query(sweepTable(name), [swept, ver]);
       if (line !== null) await tellProgress(client, line);
       await client.query('COMMIT');
     });

@@ -19,10 +19,20 @@ export const rowOptions = ({ types, keepMessages }: Pick<SnapchainSettings, 'typ
 export const checksOf = ({ signatureSample }: Pick<SnapchainSettings, 'signatureSample'>): SignatureChecks =>
   signatureChecks({ sampleRatio: signatureSample });
 
-/** `place`: `trie:…`, `event:…`, `fid:…`. */
-export function quarantineRow(shard: number, place: string, ver: number, reason: string, raw: Buffer | null): Row {
+export interface Aside {
+  readonly shard: number;
+  /** `trie:…`, `event:…`, `fid:…`, `virtual shard:…`. */
+  readonly place: string;
+  /** Whose it is, where that is known: once the account proves, it is set aside no more. */
+  readonly fid: number | null;
+  readonly ver: number;
+  readonly reason: string;
+  readonly raw: Buffer | null;
+}
+
+export function quarantineRow({ shard, place, fid, ver, reason, raw }: Aside): Row {
   const bytes = raw ?? Buffer.alloc(0);
-  return [shard, place, ver, reason.replaceAll('\0', ''), bytes.subarray(0, rawBytesMax)];
+  return [shard, place, fid, ver, reason.replaceAll('\0', ''), bytes.subarray(0, rawBytesMax)];
 }
 
 /** What a person must mend at the node, as such; the rest is the world's. */

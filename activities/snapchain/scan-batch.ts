@@ -100,21 +100,22 @@ export class ScanBatch {
   report(differing: readonly Differing[]): void {
     for (const { fid, reason } of differing) {
       this.distrust(fid);
-      this.keepAside(`fid:${fid}`, reason, null);
+      this.keepAside(`fid:${fid}`, fid, reason, null);
     }
   }
 
   /** What came under this key; its account does not count as proved then, whatever its root. */
   quarantine(leaf: Leaf, reason: string): void {
     this.tally.quarantined += 1;
-    if (leaf.trieKey.length >= accountKeyBytes) this.distrust(leaf.trieKey.readUInt32BE(1));
+    const fid = leaf.trieKey.length >= accountKeyBytes ? leaf.trieKey.readUInt32BE(1) : null;
+    if (fid !== null) this.distrust(fid);
     const bytes = leaf.message ?? leaf.onChainEvent ?? leaf.fnameTransfer;
-    this.keepAside(`trie:${leaf.trieKey.toString('hex')}`, reason, bytes);
+    this.keepAside(`trie:${leaf.trieKey.toString('hex')}`, fid, reason, bytes);
   }
 
   /** A virtual shard that cannot be read as one. */
   aside(virtualShard: number, reason: string): void {
-    this.keepAside(`virtual shard:${virtualShard}`, reason, null);
+    this.keepAside(`virtual shard:${virtualShard}`, null, reason, null);
   }
 
   async write(status: string, signal: AbortSignal): Promise<void> {
@@ -131,8 +132,9 @@ export class ScanBatch {
     this.tally.unproved += 1;
   }
 
-  private keepAside(place: string, reason: string, raw: Buffer | null): void {
-    this.batch.add('quarantine', quarantineRow(this.of.settings.shard, place, this.ver, reason, raw));
+  private keepAside(place: string, fid: number | null, reason: string, raw: Buffer | null): void {
+    const { shard } = this.of.settings;
+    this.batch.add('quarantine', quarantineRow({ shard, place, fid, ver: this.ver, reason, raw }));
   }
 
   /** Other shards' copies, and a loan under its borrower, are told elsewhere. */

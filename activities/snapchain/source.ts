@@ -74,17 +74,6 @@ export interface NodeEvents {
 export type FidStore =
   'casts' | 'reactions' | 'links' | 'verifications' | 'userData' | 'storageLends' | 'linkCompactStates';
 
-export interface Signer {
-  readonly key: Buffer;
-  /** False: added by a key message. */
-  readonly isOnChain: boolean;
-  /** Unix seconds. */
-  readonly addedAt: number | null;
-  readonly expiresAt: number | null;
-  /** Of a key message: the message types it may sign. */
-  readonly scopes: readonly number[];
-}
-
 export interface Block {
   readonly height: number;
   readonly timestamp: number;
@@ -111,8 +100,6 @@ export interface SnapchainNode {
   nameProofsOf(fid: number, signal?: AbortSignal): Promise<readonly Buffer[]>;
   /** One type at a time, see `onChainTypes`. */
   onChainEventsOf(fid: number, eventType: number, signal?: AbortSignal): AsyncGenerator<readonly Buffer[]>;
-  /** Keys that may sign for a fid now: the only place where keys of key messages can be read. */
-  signersOf(fid: number, signal?: AbortSignal): AsyncGenerator<readonly Signer[]>;
   /** The subtree now under a key's first bytes: its root and leaves; null if it has none. 5 bytes are an account. */
   subtree(at: { shardIndex: number; prefix: Buffer }, signal?: AbortSignal): Promise<Subtree | null>;
   /** Shard 0's blocks from `start` up to, not with, `stop`. */

@@ -80,6 +80,9 @@ export const endCompacted = `
            GROUP BY l.fid, l.link_type, l.target_fid ORDER BY l.fid, l.link_type, l.target_fid) AS d
    WHERE (links.fid, links.link_type, links.target_fid) = (d.fid, d.link_type, d.target_fid)`;
 
+/** $1 fids that prove: what of them could not be read once. */
+export const release = `DELETE FROM quarantine WHERE fid = ANY ($1::bigint[])`;
+
 /** $1 fids, $2 the version that they were read at. */
 export const sweepTable = (name: TableName): string =>
   `UPDATE ${name} SET state = 0 WHERE fid = ANY ($1::bigint[]) AND ver < $2 AND state <> 0`;

@@ -215,6 +215,7 @@ export const tables = {
     columns: [
       ['shard_id', 'int2'],
       ['place', 'text'],
+      ['fid', 'int8'],
       ['ver', 'int8'],
       ['reason', 'text'],
       ['raw', 'bytea'],

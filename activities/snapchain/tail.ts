@@ -155,10 +155,8 @@ class Tail {
       if (!(error instanceof RecordRefused)) throw error;
       work.quarantined += 1;
       work.cursor = { ...next, seen: work.cursor.seen + 1 };
-      work.batch.add(
-        'quarantine',
-        quarantineRow(settings.shard, `event:${head.id}`, head.id, reasonOf(error), head.body),
-      );
+      const aside = { shard: settings.shard, place: `event:${head.id}`, fid: null, ver: head.id };
+      work.batch.add('quarantine', quarantineRow({ ...aside, reason: reasonOf(error), raw: head.body }));
     }
   }
 

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { RecordRefused } from '../shared/failures';
 import { hashBytes } from './hashing';
+import { messageTypes, onChainTypes } from './wire';
 
 /** Of all data shards' tries; a node serves a trie by these. */
 export const virtualShards = 256;
@@ -17,6 +18,17 @@ const fnameBytes = 20;
 const fnameKeyBytes = restAt + fnameBytes;
 /** A message's type stands shifted by this, which keeps it clear of the seven others. */
 const messageTypeShift = 3;
+
+/** The byte that stands for a message's type. */
+export const messageTypeByte = (type: number): number => type << messageTypeShift;
+/** The byte after a fid. */
+export const typeOf = (key: Buffer): number => key[typeAt] as number;
+/** Every such byte that is known here, ascending as in a trie. */
+export const trieTypes: readonly number[] = [
+  ...Object.values(onChainTypes),
+  fnameType,
+  ...Object.values(messageTypes).map(messageTypeByte),
+];
 
 interface Place {
   readonly virtualShard: number;
@@ -98,7 +110,7 @@ export function accountKey(fid: number): Buffer {
 }
 
 export function messageKey(fid: number, messageType: number, hash: Buffer): Buffer {
-  return Buffer.concat([accountKey(fid), Buffer.of(messageType << messageTypeShift), hash]);
+  return Buffer.concat([accountKey(fid), Buffer.of(messageTypeByte(messageType)), hash]);
 }
 
 export function onChainKey(fid: number, eventType: number, transactionHash: Buffer, logIndex: number): Buffer {

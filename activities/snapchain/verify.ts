@@ -5,17 +5,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runLeg, type Leg } from '../shared/leg';
 import type { LegResult } from '../shared/contract';
+import { proveAccount } from './account-proof';
 import type { Ready, SnapchainDeps } from './activities';
 import type { VerifyCursor, VerifyInput, VerifyVerdict } from './contract';
-import type { AccountKeys } from './destination';
 import { readFid } from './fid-scan';
-import { MerkleTree } from './merkle';
 import { refusedByNode, wantedFids } from './records';
-import { accountKey, homeShardOf, virtualShardOf } from './trie-key';
+import { homeShardOf } from './trie-key';
 
 const fidsAtOnce = 100;
 const lookAgainMs = 1000;
-const nothing: VerifyVerdict = { proved: 0, differing: 0, repaired: 0, unprovable: 0, samples: [] };
+const nothing: VerifyVerdict = { proved: 0, differing: 0, repaired: 0, withKeys: 0, samples: [] };
 
 export async function verifyAccounts(deps: SnapchainDeps, input: VerifyInput): Promise<LegResult<VerifyCursor>> {
   return await runLeg<VerifyCursor>(input, async (leg) => {
@@ -72,31 +71,27 @@ async function checkFids(
   leg: Leg<VerifyCursor>,
   { shard, settings, fids, verdict }: Checked,
 ): Promise<VerifyVerdict> {
-  let { proved, differing, repaired, unprovable } = verdict;
+  let { proved, differing, repaired, withKeys } = verdict;
   const samples = [...verdict.samples];
-  let left = await differences(ready, leg, shard, fids);
-  proved += fids.length - left.length;
+  /** Counts those that prove, and gives the others. */
+  const look = async (which: readonly number[]): Promise<Difference[]> => {
+    const found = await differences(ready, leg, shard, which);
+    proved += which.length - found.differing.length;
+    withKeys += found.withKeys;
+    return found.differing;
+  };
+  let left = await look(fids);
   const until = performance.now() + settings.settleSeconds * 1000;
   while (left.length > 0 && performance.now() < until) {
     await sleep(lookAgainMs, undefined, { signal: leg.signal });
     leg.alive();
-    const still = await differences(
-      ready,
-      leg,
-      shard,
-      left.map(({ fid }) => fid),
-    );
-    proved += left.length - still.length;
-    left = still;
+    left = await look(left.map(({ fid }) => fid));
   }
-  for (const { fid, reason, hasKeys } of left) {
-    if (hasKeys) {
-      unprovable += 1;
-      continue;
-    }
+  for (const { fid, reason } of left) {
     if (settings.repair) {
       await readFid({ ...ready, leg, settings: { ...settings, shard } }, fid);
-      if ((await differences(ready, leg, shard, [fid])).length === 0) {
+      const found = await differences(ready, leg, shard, [fid]);
+      if (found.differing.length === 0) {
         repaired += 1;
         continue;
       }
@@ -104,43 +99,27 @@ async function checkFids(
     differing += 1;
     if (samples.length < settings.differencesMax) samples.push(`fid ${fid}: ${reason}`);
   }
-  return { proved, differing, repaired, unprovable, samples };
+  return { proved, differing, repaired, withKeys, samples };
 }
 
 interface Difference {
   readonly fid: number;
   readonly reason: string;
-  /** The account has keys that key messages added: their leaves are in no table. */
-  readonly hasKeys: boolean;
 }
 
 async function differences(
   { node, destination }: Ready,
   leg: Leg<VerifyCursor>,
-  shard: number,
+  shardIndex: number,
   fids: readonly number[],
-): Promise<Difference[]> {
-  const found: Difference[] = [];
-  for (const account of await destination.accountKeys(fids, leg.signal)) {
+): Promise<{ differing: Difference[]; withKeys: number }> {
+  const differing: Difference[] = [];
+  let withKeys = 0;
+  for (const { fid, keys } of await destination.accountKeys(fids, leg.signal)) {
     leg.alive();
-    const told = await node.subtree({ shardIndex: shard, prefix: accountKey(account.fid) }, leg.signal);
-    const root = rootOf(account);
-    if (told === null ? account.keys.length === 0 : told.root.equals(root)) continue;
-    const hasKeys = await hasKeyMessages(node, account.fid, leg.signal);
-    const reason = `${account.keys.length} leaves in the tables, ${told?.numMessages ?? 0} at the node, and another root`;
-    found.push({ fid: account.fid, reason, hasKeys });
+    const { isProved, hasKeyMessages, reason } = await proveAccount(node, { shardIndex, fid, keys }, leg.signal);
+    if (!isProved) differing.push({ fid, reason: `the tables have ${reason}` });
+    else if (hasKeyMessages) withKeys += 1;
   }
-  return found;
-}
-
-function rootOf({ fid, keys }: AccountKeys): Buffer {
-  const tree = new MerkleTree(virtualShardOf(fid));
-  for (const key of keys) tree.add(key);
-  tree.finish();
-  return tree.takeAccounts()[0]?.root ?? Buffer.alloc(0);
-}
-
-async function hasKeyMessages(node: Ready['node'], fid: number, signal: AbortSignal): Promise<boolean> {
-  for await (const signers of node.signersOf(fid, signal)) if (signers.some(({ isOnChain }) => !isOnChain)) return true;
-  return false;
+  return { differing, withKeys };
 }

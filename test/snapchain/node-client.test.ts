@@ -189,18 +189,12 @@ describe('fid by fid', () => {
       GetAllLinkMessagesByFid: paged('MessagesAnswer', [{ messages: [bytes('a')] }, {}, { messages: [bytes('b')] }]),
       GetOnChainEvents: paged('OnChainEventsAnswer', [{ events: [bytes('c')] }]),
       GetUserNameProofsByFid: () => encoded('NameProofsAnswer', { proofs: [bytes('d')] }),
-      GetSignersByFid: paged('SignersAnswer', [
-        { signers: [{ source: 2, key: bytes('k'), scopes: [1, 3], addedAt: 5 }] },
-      ]),
     });
     const client = clientOf({}, node);
     expect((await all(client.fids(1))).flat()).toEqual([1, 4_294_967_295, 3]);
     expect((await all(client.messagesOf(7, 'links'))).flat().map(String)).toEqual(['a', 'b']);
     expect((await all(client.onChainEventsOf(7, 1))).flat().map(String)).toEqual(['c']);
     expect((await client.nameProofsOf(7)).map(String)).toEqual(['d']);
-    expect((await all(client.signersOf(7))).flat()).toEqual([
-      { key: bytes('k'), isOnChain: false, addedAt: 5, expiresAt: null, scopes: [1, 3] },
-    ]);
   });
 
   it('a list that goes round in circles is refused', async () => {

@@ -1,20 +1,14 @@
 /** A real node's recording into real tables: from the snapshot, from the log, from an old snapshot and the log, in any order. */
-import type { LegResult } from '../../activities/shared/contract';
-import {
-  recordTypes,
-  scanSettings,
-  tailSettings,
-  type ScanCursor,
-  type TailCursor,
-  type TailInput,
-} from '../../activities/snapchain/contract';
+import { recordTypes, type ScanCursor, type TailCursor } from '../../activities/snapchain/contract';
 import { firstEventOf } from '../../activities/snapchain/event';
 import { replayRecording, type ReplayNode } from '../peers/snapchain/replay';
 import { runActivity } from '../support/activity';
 import {
   createTestDatabase,
   outcomeOf,
+  scanShard,
   snapchainParts,
+  tailShard,
   type SnapchainParts,
   type TestDatabase,
 } from '../support/snapchain-case';
@@ -44,32 +38,8 @@ afterEach(async () => {
   await database.drop();
 });
 
-/** A whole scan, stretch after stretch, several legs each if the budget is small. */
-async function scan(shard: number, more: object = {}): Promise<ScanCursor[]> {
-  const settings = scanSettings.parse({ shard, signatureSample: 1, ...more });
-  const opened = await runActivity(parts.activities.openScan, settings);
-  const ended: ScanCursor[] = [];
-  for (const { lane, cursor: first } of opened.stretches) {
-    let cursor = first;
-    for (let drained = false; !drained;) {
-      const leg = { lane, cursor, settings, retry: [], budgetMs: 10_000 };
-      ({ cursor, drained } = await runActivity(parts.activities.scanVirtualShards, leg));
-    }
-    ended.push(cursor);
-  }
-  return ended;
-}
-
-async function tail(shard: number, startId: number): Promise<TailCursor> {
-  const settings = tailSettings.parse({ shard, startId, live: false, signatureSample: 1 });
-  let cursor: TailCursor | null = null;
-  for (let drained = false; !drained;) {
-    const leg: TailInput = { lane: `shard ${shard}`, cursor, settings, retry: [], budgetMs: 10_000 };
-    const result: LegResult<TailCursor> = await runActivity(parts.activities.tailEvents, leg);
-    ({ cursor, drained } = result);
-  }
-  return cursor as unknown as TailCursor;
-}
+const scan = (shard: number, more?: object): Promise<ScanCursor[]> => scanShard(parts.activities, shard, more);
+const tail = (shard: number, startId: number): Promise<TailCursor> => tailShard(parts.activities, shard, startId);
 
 const expectTruth = async (): Promise<void> => expect(await outcomeOf(database.client)).toEqual(expected);
 const quarantined = async (): Promise<unknown[]> =>

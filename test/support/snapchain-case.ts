@@ -1,10 +1,19 @@
 /** A snapchain job on real servers: an emulated node, PostgreSQL, Temporal, a worker in this process. */
 import { createHash, randomBytes } from 'node:crypto';
 import { Client } from 'pg';
+import type { LegResult } from '../../activities/shared/contract';
 import { createSnapchainActivities, type SnapchainDeps } from '../../activities/snapchain/activities';
+import {
+  scanSettings,
+  tailSettings,
+  type ScanCursor,
+  type TailCursor,
+  type TailInput,
+} from '../../activities/snapchain/contract';
 import { loadHashing } from '../../activities/snapchain/hashing';
 import { connectNode } from '../../activities/snapchain/node-client';
 import { createPostgresDestination } from '../../activities/snapchain/postgres-destination';
+import { runActivity } from './activity';
 import { neededVariable } from './object-index';
 
 export interface TestDatabase {
@@ -62,6 +71,53 @@ export async function snapchainParts(endpoints: readonly string[], url: string):
       await destination.close();
     },
   };
+}
+
+type Activities = SnapchainParts['activities'];
+const legMs = 10_000;
+
+/** A whole scan, stretch after stretch, as many legs as it takes. What a leg throws is `troubled`'s to throw on, or to mend. */
+export async function scanShard(
+  activities: Activities,
+  shard: number,
+  more: object = {},
+  troubled: (error: unknown) => void = (error) => {
+    throw error;
+  },
+): Promise<ScanCursor[]> {
+  const settings = scanSettings.parse({ shard, signatureSample: 1, ...more });
+  const opened = await runActivity(activities.openScan, settings);
+  const ended: ScanCursor[] = [];
+  for (const { lane, cursor: first } of opened.stretches) {
+    let cursor = first;
+    for (let drained = false; !drained;) {
+      const leg = { lane, cursor, settings, retry: [], budgetMs: legMs };
+      try {
+        ({ cursor, drained } = await runActivity(activities.scanVirtualShards, leg));
+      } catch (error) {
+        troubled(error);
+      }
+    }
+    ended.push(cursor);
+  }
+  return ended;
+}
+
+/** A shard's log from an event on to its end, or to a hole. */
+export async function tailShard(
+  activities: Activities,
+  shard: number,
+  startId: number,
+  more: object = {},
+): Promise<TailCursor> {
+  const settings = tailSettings.parse({ shard, startId, live: false, signatureSample: 1, ...more });
+  let cursor: TailCursor | null = null;
+  for (let drained = false; !drained && (cursor?.gap ?? null) === null;) {
+    const leg: TailInput = { lane: `shard ${shard}`, cursor, settings, retry: [], budgetMs: legMs };
+    const result: LegResult<TailCursor> = await runActivity(activities.tailEvents, leg);
+    ({ cursor, drained } = result);
+  }
+  return cursor as unknown as TailCursor;
 }
 
 const liveMessages = `

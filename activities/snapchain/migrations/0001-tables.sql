@@ -193,16 +193,19 @@ CREATE TABLE blocks (
   hash bytea NOT NULL
 );
 
--- What could not be read, with the reason; `place` is a trie key or an event's id.
+-- What could not be read, with the reason; `place` is a trie key, an event's id, an account or a virtual shard. What is of an
+-- account goes when the account proves.
 CREATE TABLE quarantine (
   shard_id smallint NOT NULL,
   place text NOT NULL,
+  fid bigint,
   ver bigint NOT NULL,
   reason text NOT NULL,
   raw bytea NOT NULL,
   seen_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (shard_id, place)
 );
+CREATE INDEX quarantine_fid ON quarantine (fid) WHERE fid IS NOT NULL;
 
 -- Every message's own bytes, where the job is told to keep them. Nothing reads it to go on: it is for people.
 CREATE TABLE processed_messages (

@@ -14,6 +14,8 @@ export type PageFault =
   | 'corruptRoot'
   | 'wrongCount'
   | 'dropEntry'
+  /** With all that is told of it: its root as well. */
+  | 'dropAccount'
   | 'duplicateEntry'
   | 'foreignEntry';
 
@@ -127,6 +129,15 @@ export function spoilPage(page: Page, fault: PageFault): Page {
       return victim.kind === 'message' ? replace(changedMessage(victim, fault)) : page;
     case 'dropEntry':
       return replace();
+    case 'dropAccount': {
+      const account = victim.key.slice(0, 5);
+      const fid = Buffer.from(account, 'latin1').readUInt32BE(1);
+      return {
+        ...page,
+        leaves: page.leaves.filter(({ key }) => !key.startsWith(account)),
+        roots: page.roots.filter((root) => root.fid !== fid),
+      };
+    }
     case 'duplicateEntry':
       return replace(victim, victim);
     case 'foreignEntry': {

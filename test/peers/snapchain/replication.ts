@@ -56,6 +56,7 @@ const pageFaults = new Set<string>([
   'corruptRoot',
   'wrongCount',
   'dropEntry',
+  'dropAccount',
   'duplicateEntry',
   'foreignEntry',
 ] satisfies PageFault[]);
