@@ -33,6 +33,7 @@ const sync: LegJob<ShardCursor, SnapchainSettings> = {
   leg: runShard,
   // A lane here is a workflow of its own, which waits for most of its life.
   parallel: () => 512,
+  endless: true,
   beginRun: (cursor) => cursor,
   laneFailures: shardFailures,
 };

@@ -81,13 +81,3 @@ export async function chainOf(client: Client, run: WorkflowHandle): Promise<Work
   const earlier = client.workflow.getHandle(run.workflowId, before, { followRuns: false });
   return [...(await chainOf(client, earlier)), run];
 }
-
-/** The runs that this one started, in their order. */
-export async function childrenOf(client: Client, run: WorkflowHandle): Promise<WorkflowHandle[]> {
-  const { events } = await run.fetchHistory();
-  return (events ?? []).flatMap(({ childWorkflowExecutionStartedEventAttributes: started }) => {
-    const { workflowId, runId } = started?.workflowExecution ?? {};
-    if (workflowId === undefined || workflowId === null || runId === undefined || runId === null) return [];
-    return [client.workflow.getHandle(workflowId, runId, { followRuns: false })];
-  });
-}

@@ -13,7 +13,9 @@ import { newFolder } from '../support/folders';
 import { startTemporal, startWorker, type TemporalServer } from '../support/temporal';
 import { recallSituations } from './recall-situations';
 import { recordRecall } from './record-recall';
+import { recordSnapchain } from './record-snapchain';
 import { renamed } from './rename';
+import { snapchainSituations } from './snapchain-situations';
 import { credentials, situations, token, type Stage } from './situations';
 
 const taskQueue = 'waybill-audio@recording';
@@ -24,10 +26,15 @@ export async function recordHistories(folder: string): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const recorded = new Set(readdirSync(folder).map(situationOf));
   const missing = (names: object): string[] => Object.keys(names).filter((name) => !recorded.has(name));
-  const [audio, recall] = [missing(situations), missing(recallSituations)];
+  const [audio, recall, snapchain] = [situations, recallSituations, snapchainSituations].map(missing) as [
+    string[],
+    string[],
+    string[],
+  ];
   if (audio.length > 0) await onServer((server) => recordAudio(server, folder, audio));
   // A server each: the wallets are the same ones in all of them, and so are the ids of their lanes.
   for (const name of recall) await onServer((server) => recordRecall(server, folder, name));
+  for (const name of snapchain) await onServer((server) => recordSnapchain(server, folder, name));
   execFileSync(process.execPath, [require.resolve('prettier/bin/prettier.cjs'), '--write', '--log-level=warn', folder]);
 }
 

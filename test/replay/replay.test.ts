@@ -18,6 +18,7 @@ import { recallSituations } from './recall-situations';
 import { contentMark, walletAccounts } from './recall-stage';
 import { recordHistories, situationOf } from './record';
 import { credentials, situations, token } from './situations';
+import { snapchainSituations } from './snapchain-situations';
 
 const recording = process.env['WAYBILL_RECORD_HISTORIES'] === '1';
 const folder = join(__dirname, '../histories');
@@ -38,10 +39,12 @@ interface RecordedHistory {
   events: RecordedEvent[];
 }
 
-const wanted = [...Object.keys(situations), ...Object.keys(recallSituations)].sort();
+const wanted = [situations, recallSituations, snapchainSituations].flatMap((each) => Object.keys(each)).sort();
 /** Of the histories: a situation with children has several. */
 const names = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
 const isRecall = (name: string): boolean => name.startsWith('recall-');
+/** Of these, runs start others. */
+const hasFamilies = (name: string): boolean => isRecall(name) || name.startsWith('snapchain-');
 const textOf = (name: string): string => readFileSync(join(folder, `${name}.json`), 'utf8');
 const historyOf = (name: string): RecordedHistory => JSON.parse(textOf(name)) as RecordedHistory;
 const contents = (name: string): string =>
@@ -58,8 +61,8 @@ it('every situation has its history, and every history its situation', () => {
   expect([...new Set(readdirSync(folder).map(situationOf))].sort()).toEqual(wanted);
 });
 
-it('every leg that a run of recall started has its history', () => {
-  const events = names.filter(isRecall).flatMap((name) => historyOf(name).events);
+it('every run that another one started has its history', () => {
+  const events = names.filter(hasFamilies).flatMap((name) => historyOf(name).events);
   const runs = new Set(events.map((event) => event.workflowExecutionStartedEventAttributes?.originalExecutionRunId));
   const started = events.flatMap((event) => event.childWorkflowExecutionStartedEventAttributes ?? []);
   expect(started.length).toBeGreaterThan(Object.keys(recallSituations).length);

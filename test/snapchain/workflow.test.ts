@@ -145,3 +145,26 @@ it('a log that has a hole beyond retention is made good by a scan of its own', a
   await untilEqual();
   await run.terminate();
 }, 90_000);
+
+it('a tail goes on as new again and again, nothing is missed, and a cancel reaches it all the same', async () => {
+  const job = await jobOf({ legsPerRun: 2, tailSeconds: 1 });
+  const run = await triggerRun(server.client, job);
+  await eventually(
+    'history is read',
+    async () => (await progressOf(run)).lanes.filter(({ status }) => status === 'done').length === 2,
+  );
+  const tail = server.client.workflow.getHandle(`${run.workflowId}/shard-1-live`);
+  const seen = new Set<string>();
+  await eventually('the tail has gone on three times', async () => {
+    more(1);
+    return seen.add((await tail.describe()).runId).size > 3;
+  });
+  await untilEqual();
+  await run.cancel();
+  const result = (await run.result()) as RunResult<ShardCursor>;
+  expect(result.state).toBe('cancelled');
+  // What a cancelled run hands in is where its tails stood.
+  const live = result.lanes.filter(({ lane }) => lane.endsWith('live'));
+  for (const { cursor } of live)
+    expect(cursor?.lanes).toEqual([expect.objectContaining({ cursor: expect.anything() as object })]);
+}, 90_000);

@@ -49,6 +49,11 @@ export interface LegJob<Cursor, Settings extends Pace> {
   readonly beginRun: (cursor: Cursor) => Cursor | null;
   /** Failure types that end a lane but not the run; every other permanent failure blocks the run. */
   readonly laneFailures: readonly string[];
+  /**
+   * True: a leg is a run of its own that may never end, and is not waited for to continue as new: only pauses make this
+   * history longer, and after one it is looked at.
+   */
+  readonly endless?: boolean;
   /** True: what would block the run ends it instead, its result in the failure's details: somebody above it is blocked. */
   readonly failsBlocked?: (settings: Settings) => boolean;
 }
@@ -77,7 +82,7 @@ export async function runLegs<Cursor, Settings extends Pace>(
 async function moveUntilInterrupted<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>): Promise<void> {
   if (run.state.phase === 'blocked' && job.failsBlocked?.(run.state.settings) === true) throw blockedFailure(run);
   await condition(() => run.state.phase !== 'paused' && run.state.phase !== 'blocked');
-  if (isLong(run)) await carryOn(run);
+  if (isLong(job, run)) await carryOn(run);
   const scope = new CancellationScope();
   run.interrupt = () => scope.cancel();
   try {
@@ -94,8 +99,9 @@ async function moveUntilInterrupted<C, S extends Pace>(job: LegJob<C, S>, run: R
 }
 
 /** Long enough a history: time to continue as new. */
-function isLong<C, S extends Pace>(run: Run<C, S>): boolean {
-  return workflowInfo().continueAsNewSuggested || run.legsHere >= run.state.settings.legsPerRun;
+function isLong<C, S extends Pace>({ endless = false }: LegJob<C, S>, run: Run<C, S>): boolean {
+  const legsMax = endless ? Infinity : run.state.settings.legsPerRun;
+  return workflowInfo().continueAsNewSuggested || run.legsHere >= legsMax;
 }
 
 async function carryOn<C, S extends Pace>(run: Run<C, S>): Promise<never> {
@@ -122,7 +128,8 @@ async function takeLanes<C, S extends Pace>(
   run: Run<C, S>,
   scope: CancellationScope,
 ): Promise<void> {
-  const stopped = (): boolean => scope.consideredCancelled || run.state.phase !== 'running' || isLong(run);
+  const stopped = (): boolean =>
+    scope.consideredCancelled || run.state.phase !== 'running' || (job.endless !== true && isLong(job, run));
   for (let lane = run.nextLane(); lane !== undefined && !stopped(); lane = run.nextLane()) {
     lane.status = 'running';
     while (lane.status === 'running' && !stopped()) await moveLane(job, run, lane);
