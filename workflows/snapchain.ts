@@ -21,6 +21,7 @@ import {
 import { parseInput } from '../activities/shared/contract';
 import { runLegs, type LegJob } from './shared/leg-loop';
 import { quickRead, repeatableLeg } from './shared/policies';
+import { settingsOf } from './shared/run';
 import type { RunInput, RunResult } from './shared/run-state';
 import { planShards, runShard, scanBeyond } from './snapchain/shards';
 
@@ -64,14 +65,13 @@ export async function snapchainScan(
 ): Promise<RunResult<ScanCursor> & { readonly verdict?: ScanVerdict }> {
   const result = await runLegs(scan, input);
   if (result.state !== 'completed') return result;
-  const settings = input.carried?.settings ?? parseInput(scanSettings, input);
+  const settings = settingsOf(scan, input);
   const { shard, fids } = settings;
   const lanes = result.lanes.flatMap(({ cursor }) => cursor ?? []);
-  const { messages = 0, fids: proved = 0, quarantined = 0 } = result.counts;
-  const verdict = await concludeScan({ shard, isWhole: (fids ?? []).length === 0, lanes });
+  const verdict = await concludeScan({ shard, isWhole: fids.length === 0, lanes });
   // Each account proved, and yet not all of the shard: once more from its start, and if it differs again, that is said.
   if (verdict.shardRoot === 'differs' && !settings.isReread) await continueAsNew({ ...settings, isReread: true });
-  return { ...result, verdict: { ...verdict, messages, fids: proved, quarantined } };
+  return { ...result, verdict };
 }
 
 const tail: LegJob<TailCursor, TailSettings> = {

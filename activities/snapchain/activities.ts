@@ -47,7 +47,7 @@ export interface SnapchainActivities {
   /** One leg of a stretch; a row that is there already is left as it is. */
   scanVirtualShards(input: ScanInput): Promise<LegResult<ScanCursor>>;
   /** Compares the shard's root. Repeating it says the same. */
-  concludeScan(input: ConcludeInput): Promise<Pick<ScanVerdict, 'height' | 'shardRoot' | 'unproved'>>;
+  concludeScan(input: ConcludeInput): Promise<ScanVerdict>;
   /** One leg of a shard's log; events that were applied before change nothing. */
   tailEvents(input: TailInput): Promise<LegResult<TailCursor>>;
   /** Compares accounts with the node's; with `repair` reads those that differ anew. */

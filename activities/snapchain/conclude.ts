@@ -7,16 +7,17 @@ import { firstEventOf } from './event';
 import { shardRoot } from './merkle';
 import { notAtOneHeight } from './scan';
 
-type Outcome = Pick<ScanVerdict, 'height' | 'shardRoot' | 'unproved'>;
-
-export async function concludeScan(deps: SnapchainDeps, { shard, isWhole, lanes }: ConcludeInput): Promise<Outcome> {
+export async function concludeScan(
+  deps: SnapchainDeps,
+  { shard, isWhole, lanes }: ConcludeInput,
+): Promise<ScanVerdict> {
   const { cancellationSignal: signal } = Context.current();
   const ready = await deps.ready(signal);
   const { destination } = ready;
   const unproved = await stillUnproved(ready, { shard, fids: lanes.flatMap((lane) => lane.unproved) }, signal);
   const heights = new Set(lanes.flatMap(({ roots }) => roots.map(([height]) => height)));
   const height = Math.max(0, ...lanes.map((lane) => lane.height));
-  const outcome = (root: ScanVerdict['shardRoot']): Outcome => ({ height, shardRoot: root, unproved });
+  const outcome = (root: ScanVerdict['shardRoot']): ScanVerdict => ({ height, shardRoot: root, unproved });
   const batch = destination.batch();
   batch.progress({ shard, part: 'history', height, messages: 0, status: 'complete' });
   await destination.write(batch, signal);

@@ -146,16 +146,15 @@ export interface ShardCursor {
   readonly lanes: readonly { readonly lane: string; readonly cursor: unknown }[] | null;
   /** History: the height of the snapshot it began from. Live: the first event's id. */
   readonly start: number;
+  /** So far, over all its runs. */
+  readonly messages: number;
   /** History: what the scan proved. */
   readonly verdict?: ScanVerdict;
 }
 
 export interface ScanVerdict {
   readonly height: number;
-  readonly messages: number;
-  readonly fids: number;
   readonly unproved: readonly number[];
-  readonly quarantined: number;
   /**
    * proved: the roots of all virtual shards make the one in the block. counted: they do not, but all leaves that the node counts
    * are there, as of a snapshot that was taken after its block. mixed: they are of several snapshots.

@@ -47,7 +47,7 @@ export async function scanOnce(
   return {
     seconds,
     // Registrations and keys are records, not messages.
-    messages: verdicts.reduce((sum, verdict) => sum + (verdict?.messages ?? 0), 0) - onChain,
+    messages: results.reduce((sum, { counts }) => sum + (counts['messages'] ?? 0), 0) - onChain,
     unproved: verdicts.reduce((sum, verdict) => sum + (verdict?.unproved.length ?? 0), 0),
     proved: verdicts.every((verdict) => verdict?.shardRoot === 'proved'),
     events: lengths.reduce((sum, length) => sum + length, 0),

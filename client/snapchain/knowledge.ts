@@ -93,12 +93,12 @@ function countsLine(counts: Counts): string {
 
 /** Of a scan 256 virtual shards, of which each counts; a tail has no end. */
 function placeOf(cursor: unknown, counts: Counts): LanePlace {
-  const { lanes, verdict, start } = (cursor ?? {}) as Partial<ShardCursor>;
+  const { lanes, verdict, start, messages = 0 } = (cursor ?? {}) as Partial<ShardCursor>;
   if ((cursor as Partial<VerifyCursor> | null)?.verdict !== undefined && start === undefined)
     return { position: counts['accounts'] ?? 0, target: null, unit: 'accounts' };
-  if (verdict !== undefined) return { position: verdict.messages, target: verdict.messages, unit: 'messages' };
+  if (verdict !== undefined) return { position: messages, target: messages, unit: 'messages' };
   const scans = (lanes ?? []).flatMap(({ cursor: at }) => (isScan(at) ? [at] : []));
-  if (scans.length === 0) return { position: counts['messages'] ?? 0, target: null, unit: 'messages' };
+  if (scans.length === 0) return { position: messages, target: null, unit: 'messages' };
   return { position: scans.reduce((sum, { roots }) => sum + roots.length, 0), target: 256, unit: 'virtual shards' };
 }
 

@@ -1,6 +1,7 @@
 /** The whole job on a real Temporal server: history and log as workflows of their own, paused, resumed, cancelled, gone on with. */
 import type { ScheduleHandle, WorkflowHandle } from '@temporalio/client';
 import type { ShardCursor } from '../../activities/snapchain/contract';
+import { virtualShardOf } from '../../activities/snapchain/trie-key';
 import type { Progress } from '../../workflows/shared/messages';
 import { taskQueue } from '../../workflows/shared/names';
 import type { RunResult } from '../../workflows/shared/run-state';
@@ -168,3 +169,29 @@ it('a tail goes on as new again and again, nothing is missed, and a cancel reach
   for (const { cursor } of live)
     expect(cursor?.lanes).toEqual([expect.objectContaining({ cursor: expect.anything() as object })]);
 }, 90_000);
+
+it('what only a person can mend blocks the run, which goes on where it stood, with nothing left out', async () => {
+  const refusal = { kind: 'status', code: 16, details: 'no such token' } as const;
+  node.faults.set([{ method: 'GetShardTransactions', shard: 2, fault: refusal }]);
+  const run = await triggerRun(server.client, await jobOf({ live: false }));
+  await eventually('the run is blocked', async () => (await progressOf(run)).phase === 'blocked');
+  const { blockedBy, reason } = await progressOf(run);
+  expect([blockedBy, reason]).toEqual(['NodeRefused', expect.stringContaining('no such token')]);
+  node.faults.set([]);
+  await run.executeUpdate('resume');
+  const result = (await run.result()) as RunResult<ShardCursor>;
+  expect(result.lanes.map(({ status }) => status)).toEqual(['done', 'done']);
+  expect(await outcomeOf(database.client)).toEqual(countsOf(node.ledger));
+});
+
+it('a shard whose root differs is read once more by itself', async () => {
+  const fid = world.fids[0] ?? 0;
+  const shard = node.ledger.home(fid).index;
+  const rule = { method: 'GetShardTransactions', shard, virtualShard: virtualShardOf(fid), nth: 1 };
+  node.faults.set([{ ...rule, fault: { kind: 'dropAccount' } }]);
+  const run = await triggerRun(server.client, await jobOf({ live: false }));
+  const result = (await run.result()) as RunResult<ShardCursor>;
+  expect(node.faults.done.get('dropAccount')).toBe(1);
+  expect(result.lanes.map(({ cursor }) => cursor?.verdict?.shardRoot)).toEqual(['proved', 'proved']);
+  expect(await outcomeOf(database.client)).toEqual(countsOf(node.ledger));
+});

@@ -33,8 +33,8 @@ export interface Run<Cursor, Settings> {
 
 /** Begins from what continue-as-new carried, or else from what the schedule's last run left. */
 export function beginRun<C, S extends Pace>(job: LegJob<C, S>, input: RunInput<C, S>): Run<C, S> {
-  const { carried, from, ...given } = input;
-  const state = carried ?? firstState<C, S>(job, parseSettings(job, given), from as RunInput<C, S>['from']);
+  const { carried, from } = input;
+  const state = carried ?? firstState<C, S>(job, settingsOf(job, input), from as RunInput<C, S>['from']);
   if (carried === undefined) upsertSearchAttributes([{ key: syncJob, value: job.kind }]);
   return {
     state,
@@ -55,6 +55,12 @@ export function beginRun<C, S extends Pace>(job: LegJob<C, S>, input: RunInput<C
       state.planned = true;
     },
   };
+}
+
+/** What people gave, or what the run before this one had. Throws as `parseSettings`. */
+export function settingsOf<C, S extends Pace>(job: LegJob<C, S>, input: RunInput<C, S>): S {
+  const given = Object.entries(input).filter(([key]) => key !== 'carried' && key !== 'from');
+  return input.carried?.settings ?? parseSettings(job, Object.fromEntries(given));
 }
 
 /** Throws a non-retryable SettingsRefused: a run that was started wrongly fails at once and says why. */
@@ -143,7 +149,8 @@ export function runCounts(state: RunState<unknown, unknown>): Counts {
 
 export function runResult<C, S>({ state }: Run<C, S>): RunResult<C> {
   return {
-    state: state.phase === 'cancelled' ? 'cancelled' : 'completed',
+    // One that was blocked and ends for it has not come to its end either.
+    state: state.phase === 'completed' ? 'completed' : 'cancelled',
     lanes: state.lanes,
     parked: state.parked,
     counts: runCounts(state),

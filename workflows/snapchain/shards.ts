@@ -40,8 +40,8 @@ export function planShards(
     const tails = live || (history && fromEventId !== null) || shard === 0;
     const start = shard === 0 ? height : (fromEventId ?? firstEventOf(height));
     return [
-      ...(scans ? [{ lane: `shard ${shard} history`, cursor: { shard, lanes: [], start: height } }] : []),
-      ...(tails ? [{ lane: `shard ${shard} live`, cursor: { shard, lanes: [], start } }] : []),
+      ...(scans ? [{ lane: `shard ${shard} history`, cursor: { shard, lanes: [], start: height, messages: 0 } }] : []),
+      ...(tails ? [{ lane: `shard ${shard} live`, cursor: { shard, lanes: [], start, messages: 0 } }] : []),
     ];
   });
 }
@@ -66,6 +66,7 @@ export async function runShard({
       counts: result.counts,
       cursor: {
         ...cursor,
+        messages: cursor.messages + (result.counts['messages'] ?? 0),
         lanes: isDone && isScan ? null : result.lanes.map(({ lane: name, cursor: at }) => ({ lane: name, cursor: at })),
         ...(result.verdict === undefined ? {} : { verdict: result.verdict }),
       },
