@@ -2,6 +2,7 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { addCounts, isLegResult, type Counts, type LegResult } from '../activities/shared/contract';
 import { legProgressQuery, progressQuery, type Progress } from '../workflows/shared/messages';
+import { partName } from '../workflows/shared/names';
 import type { LaneState } from '../workflows/shared/run-state';
 import { isUnanswered } from './connect';
 
@@ -25,10 +26,17 @@ export interface Snapshot {
   readonly pending: readonly PendingActivity[];
   /** What legs that are child workflows have kept so far, by their own words. */
   readonly legs: readonly LegResult<unknown>[];
+  /** Legs that are runs of their own, with lanes of their own. */
+  readonly parts: readonly Part[];
   /** Nothing moves before a worker takes a task. */
   readonly waiting: boolean;
   /** Tries of the workflow's own task, or a leg's; above one, its code fails. */
   readonly taskAttempt: number;
+}
+
+export interface Part {
+  readonly workflowId: string;
+  readonly lanes: readonly LaneState<unknown>[];
 }
 
 /** A worker that is there answers in milliseconds. */
@@ -47,14 +55,14 @@ export async function takeSnapshot(
   const progress = asked.progress ? await askProgress(client, workflowId) : null;
   const run = await describeTasks(client, workflowId);
   const children = await Promise.all(run.children.map((child) => legSnapshot(client, child, asked)));
-  const legs = children.flatMap(({ leg }) => (leg === null ? [] : [leg]));
   const tasks = [run, ...children.flatMap(({ tasks: each }) => (each === null ? [] : [each]))];
   const moving = tasks.filter(({ taskState, pending }) => taskState !== null || pending.length > 0);
   return {
     status: run.status,
     progress,
     pending: tasks.flatMap(({ pending }) => pending),
-    legs,
+    legs: children.flatMap(({ leg }) => (leg === null ? [] : [leg])),
+    parts: children.flatMap(({ part }) => (part === null ? [] : [part])),
     waiting: moving.length > 0 && moving.every(waits),
     taskAttempt: Math.max(...tasks.map(({ taskAttempt }) => taskAttempt)),
   };
@@ -62,7 +70,8 @@ export async function takeSnapshot(
 
 interface Child {
   readonly workflowId: string;
-  readonly runId: string;
+  /** Absent: the latest of this id. */
+  readonly runId?: string;
 }
 
 /** The open tasks of one workflow execution. */
@@ -102,20 +111,31 @@ async function legSnapshot(
   client: Client,
   { workflowId, runId }: Child,
   asked: { progress: boolean },
-): Promise<{ leg: LegResult<unknown> | null; tasks: Tasks | null }> {
-  const [leg, tasks] = await Promise.allSettled([
+): Promise<{ leg: LegResult<unknown> | null; part: Part | null; tasks: Tasks | null }> {
+  const [answer, tasks] = await Promise.allSettled([
     asked.progress ? askLeg(client, workflowId, runId) : null,
     describeTasks(client, workflowId, runId),
   ]);
+  // Gone on as new: the run that its parent started is over, and has its id.
+  if (runId !== undefined && tasks.status === 'fulfilled' && tasks.value.status === 'CONTINUED_AS_NEW')
+    return await legSnapshot(client, { workflowId }, asked);
   const open = tasks.status === 'fulfilled' && tasks.value.status === 'RUNNING' ? tasks.value : null;
+  const told = answer.status === 'fulfilled' ? answer.value : null;
   return {
-    leg: leg.status === 'fulfilled' && isLegResult(leg.value) ? leg.value : null,
+    leg: isLegResult(told) ? told : null,
+    part:
+      open !== null && isProgress(told)
+        ? { workflowId, lanes: lanesOf({ progress: told, pending: open.pending, legs: [], parts: [] }) }
+        : null,
     // Its activities' heartbeats are its own affair: its answer has what they came to.
     tasks: open === null ? null : { ...open, pending: open.pending.map((each) => ({ ...each, leg: null })) },
   };
 }
 
-async function askLeg(client: Client, workflowId: string, runId: string): Promise<unknown> {
+const isProgress = (value: unknown): value is Progress =>
+  typeof value === 'object' && value !== null && 'lanes' in value && 'phase' in value;
+
+async function askLeg(client: Client, workflowId: string, runId: string | undefined): Promise<unknown> {
   const ask = (): Promise<unknown> => client.workflow.getHandle(workflowId, runId).query(legProgressQuery);
   return await client.connection.withDeadline(Date.now() + legQueryMsMax, ask);
 }
@@ -168,7 +188,12 @@ function failureMessage({ message, cause }: RawFailure): string {
 }
 
 /** The run's lanes, the legs in hand added. */
-export function lanesOf({ progress, pending, legs }: Snapshot): LaneState<unknown>[] {
+export function lanesOf({
+  progress,
+  pending,
+  legs,
+  parts,
+}: Pick<Snapshot, 'progress' | 'pending' | 'legs' | 'parts'>): LaneState<unknown>[] {
   const lanes = (progress?.lanes ?? []).map((lane) => ({ ...lane }));
   const running = lanes.filter(({ status }) => status === 'running');
   for (const leg of [...pending.map((activity) => activity.leg), ...legs]) {
@@ -177,6 +202,16 @@ export function lanesOf({ progress, pending, legs }: Snapshot): LaneState<unknow
     if (lane === undefined) continue;
     lane.cursor = leg.cursor ?? lane.cursor;
     lane.counts = addCounts(lane.counts, leg.counts);
+  }
+  for (const part of parts) {
+    // Its id ends with the name of its lane, and its lanes are what that one's cursor is made of.
+    const lane = lanes.find((each) => part.workflowId.endsWith(`/${partName(each.lane)}`));
+    if (lane === undefined) continue;
+    lane.cursor = {
+      ...(lane.cursor as object),
+      lanes: part.lanes.map(({ lane: name, cursor }) => ({ lane: name, cursor })),
+    };
+    lane.counts = addCounts(lane.counts, countsOf(part.lanes));
   }
   return lanes;
 }

@@ -87,11 +87,17 @@ export function nodeFailure(what: string, node: string, error: unknown): NodeFai
   const code = Number(codeOf(error));
   const details = detailsOf(error);
   const kind = codes[code] ?? texts.find(([text]) => text.test(details))?.[1] ?? 'unreachable';
-  const said = `${code} ${status[code] ?? 'no gRPC status'}: ${details}`;
-  return new NodeFailure(kind, node, `${what} from ${node}: ${said.replace(/[.\s]+$/, '')}. ${remedies[kind]}`, {
-    cause: error,
-  });
+  // The message has all that the cause says: told with it, it would be told twice.
+  const said = `${code} ${status[code] ?? 'no gRPC status'}: ${tidy(details)}`;
+  return new NodeFailure(kind, node, `${what} from ${node}: ${said}. ${remedies[kind]}`);
 }
+
+/** grpc-js's own: "No connection established. Last error: Error: connect ECONNREFUSED …. Resolution note: ". */
+const tidy = (details: string): string =>
+  details
+    .replace(/\s*Resolution note:\s*$/, '')
+    .replace(/^No connection established\. Last error: (Error: )?/, '')
+    .replace(/[.\s]+$/, '');
 
 function detailsOf(error: unknown): string {
   const details = (error as Partial<ServiceError> | null)?.details;

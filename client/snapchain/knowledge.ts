@@ -98,7 +98,7 @@ function placeOf(cursor: unknown, counts: Counts): LanePlace {
     return { position: counts['accounts'] ?? 0, target: null, unit: 'accounts' };
   if (verdict !== undefined) return { position: messages, target: messages, unit: 'messages' };
   const scans = (lanes ?? []).flatMap(({ cursor: at }) => (isScan(at) ? [at] : []));
-  if (scans.length === 0) return { position: messages, target: null, unit: 'messages' };
+  if (scans.length === 0) return { position: counts['messages'] ?? 0, target: null, unit: 'messages' };
   return { position: scans.reduce((sum, { roots }) => sum + roots.length, 0), target: 256, unit: 'virtual shards' };
 }
 

@@ -1,7 +1,13 @@
 /** What `snapchain status` tells besides: where node and tables stand, how fast it goes, how far behind each shard is. */
 import { WorkflowFailedError, type Client } from '@temporalio/client';
-import { farcasterEpochSeconds, type Survey, type TailCursor } from '../../activities/snapchain/contract';
-import type { Progress } from '../../workflows/shared/messages';
+import {
+  farcasterEpochSeconds,
+  type ScanCursor,
+  type ShardCursor,
+  type Survey,
+  type TailCursor,
+} from '../../activities/snapchain/contract';
+import type { LaneState } from '../../workflows/shared/run-state';
 import type { ChosenJob } from '../choose';
 import { isUnanswered } from '../connect';
 import { bytes, duration, plural, printable } from '../format';
@@ -11,27 +17,31 @@ import type { Surveyed } from '../verb';
 /** A question to node and database takes a second or two; whoever waits for `status` does not want to wait much longer. */
 const surveyMsMax = 8000;
 const surveyLifetime = '30 seconds';
+/** Of every shard's trie. */
+const virtualShards = 256;
 
-/** A shard's workflow as it stands now. */
+/** A shard's history or log as it stands now. */
 interface Part {
   readonly lane: string;
-  readonly phase: string;
+  readonly status: string;
   readonly counts: Readonly<Record<string, number>>;
   readonly messagesPerSecond: number;
   readonly usersPerSecond: number;
   readonly done: number;
   readonly of: number;
   readonly block: number | null;
+  /** Unix time of that block. */
   readonly blockSeconds: number | null;
   readonly etaSeconds: number | null;
+  /** Blocks between it and the node's newest. */
+  readonly lagBlocks?: number;
 }
 
 export async function survey(client: Client, { id, description }: ChosenJob, status: JobStatus): Promise<Surveyed> {
-  const [answer, parts] = await Promise.all([
-    ask(client, id, description.action.taskQueue, status),
-    partsOf(client, status),
-  ]);
-  const lines = parts.map((part) => partLine(part, typeof answer === 'string' ? null : answer, new Date()));
+  const answer = await ask(client, id, description.action.taskQueue, status);
+  const now = new Date();
+  const parts = partsOf(status, now).map((part) => withLag(part, typeof answer === 'string' ? null : answer));
+  const lines = parts.map((part) => partLine(part, now));
   if (typeof answer === 'string')
     return {
       data: { parts, survey: null, surveyTrouble: answer },
@@ -62,50 +72,43 @@ function reasonOf({ cause }: WorkflowFailedError): string {
   return inner?.message ?? 'it failed';
 }
 
-/** The shards' own workflows, asked each: the run itself knows of them only what they have handed in. */
-async function partsOf(client: Client, { run }: JobStatus): Promise<Part[]> {
+function partsOf({ run }: JobStatus, now: Date): Part[] {
   if (run === null) return [];
-  const parts = await Promise.all(
-    run.lanes.map(async ({ lane }) => {
-      try {
-        const child = client.workflow.getHandle(`${run.workflowId}/${lane.replaceAll(' ', '-')}`);
-        return partOf(lane, await child.query<Progress>('progress'));
-      } catch {
-        return null;
-      }
-    }),
-  );
-  return parts.filter((part) => part !== null);
+  const seconds = Math.max(1, (now.getTime() - Date.parse(run.startedAt)) / 1000);
+  return run.lanes.map((lane) => partOf(lane, seconds));
 }
 
-function partOf(lane: string, { phase, counts, lanes, startedAt }: Progress): Part {
-  const seconds = Math.max(1, (Date.now() - Date.parse(startedAt)) / 1000);
-  const cursors = lanes.map(({ cursor }) => cursor as { readonly roots?: readonly unknown[] } | null);
-  const done = cursors.reduce((sum, cursor) => sum + (cursor?.roots?.length ?? 0), 0);
+function partOf({ lane, status, cursor, counts }: LaneState<unknown>, seconds: number): Part {
+  const { lanes } = (cursor ?? {}) as Partial<ShardCursor>;
   const isScan = lane.endsWith('history');
-  const tail = isScan ? null : ((lanes[0]?.cursor ?? null) as TailCursor | null);
+  const done = (lanes ?? []).reduce((sum, { cursor: at }) => sum + ((at as ScanCursor | null)?.roots?.length ?? 0), 0);
+  const tail = isScan ? null : ((lanes?.[0]?.cursor ?? null) as TailCursor | null);
+  const { messages = 0, fids = 0 } = counts;
   return {
-    ...{ lane, phase, counts, done: isScan ? done : 0, of: isScan ? 256 : 0 },
-    messagesPerSecond: (counts['messages'] ?? 0) / seconds,
-    usersPerSecond: (counts['fids'] ?? 0) / seconds,
+    ...{ lane, status, counts, of: isScan ? virtualShards : 0 },
+    done: isScan && status === 'done' ? virtualShards : done,
+    messagesPerSecond: messages / seconds,
+    usersPerSecond: fids / seconds,
     block: tail?.block ?? null,
     blockSeconds: tail === null || tail.timestamp === 0 ? null : tail.timestamp + farcasterEpochSeconds,
-    etaSeconds: isScan && done > 0 ? (seconds / done) * (256 - done) : null,
+    etaSeconds: isScan && status === 'running' && done > 0 ? (seconds / done) * (virtualShards - done) : null,
   };
 }
 
-function partLine(part: Part, found: Survey | null, now: Date): string {
-  const { lane, phase, messagesPerSecond, usersPerSecond, done, of, block, blockSeconds, etaSeconds } = part;
+function withLag(part: Part, found: Survey | null): Part {
+  const height = found?.shards.find(({ shard }) => part.lane === `shard ${shard} live`)?.height;
+  if (height === undefined || part.block === null || part.block < 0) return part;
+  return { ...part, lagBlocks: Math.max(0, height - part.block) };
+}
+
+function partLine(part: Part, now: Date): string {
+  const { lane, status, messagesPerSecond, usersPerSecond, done, of, block, blockSeconds, etaSeconds } = part;
   const rates = `${messagesPerSecond.toFixed(0)} messages/s${usersPerSecond > 0 ? `, ${usersPerSecond.toFixed(1)} users/s` : ''}`;
   if (of > 0)
-    return `  ${lane} ${phase}: ${done} of ${of} virtual shards, ${rates}${etaSeconds === null ? '' : `, ${duration(etaSeconds)} to go`}`;
-  const height = found?.shards.find(({ shard }) => lane === `shard ${shard} live`)?.height;
-  const lag =
-    height === undefined || block === null || block < 0
-      ? ''
-      : `, ${plural(Math.max(0, height - block), 'block')} behind`;
+    return `  ${lane} ${status}: ${done} of ${of} virtual shards, ${rates}${etaSeconds === null ? '' : `, ${duration(etaSeconds)} to go`}`;
+  const lag = part.lagBlocks === undefined ? '' : `, ${plural(part.lagBlocks, 'block')} behind`;
   const age = blockSeconds === null ? '' : ` (${duration(Math.max(0, now.getTime() / 1000 - blockSeconds))} old)`;
-  return `  ${lane} ${phase}: block ${block ?? '-'}${age}${lag}, ${rates}`;
+  return `  ${lane} ${status}: block ${block ?? '-'}${age}${lag}, ${rates}`;
 }
 
 function surveyLines({ version, shards, rows, databaseBytes }: Survey): string[] {

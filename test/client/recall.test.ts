@@ -161,6 +161,7 @@ describe('a run', () => {
         lanes: [lane({ status: 'running', cursor: null, counts: {} })],
       } as never,
       pending: [],
+      parts: [],
       legs: [{ ...lane({ counts: { objects, bytes: objects * 1000 } }), drained: false, parked: [], recovered: [] }],
       waiting: false,
       taskAttempt: 0,

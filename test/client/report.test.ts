@@ -129,6 +129,7 @@ describe('progress', () => {
       },
     ],
     legs: [],
+    parts: [],
     waiting: false,
     taskAttempt: 0,
   });

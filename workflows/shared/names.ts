@@ -41,3 +41,6 @@ export function jobId(kind: JobKind, name: string): string {
 /** Search attributes; a worker registers them at its start. */
 export const syncJobAttribute = 'SyncJob';
 export const syncStateAttribute = 'SyncState';
+
+/** What the id of a run ends with that is a lane of another: `<that one's id>/<this>`. */
+export const partName = (lane: string): string => lane.replaceAll(' ', '-');

@@ -19,6 +19,7 @@ import type {
   TailSettings,
 } from '../../activities/snapchain/contract';
 import type { LegInput, LegResult } from '../../activities/shared/contract';
+import { partName } from '../shared/names';
 import type { RunResult } from '../shared/run-state';
 
 /** An event's id is its block's height and 14 bits. */
@@ -82,7 +83,7 @@ export async function runShard({
     ...(lanes.length > 0 ? { from: lanes } : {}),
   };
   try {
-    const workflowId = `${workflowInfo().workflowId}/${lane.replaceAll(' ', '-')}`;
+    const workflowId = `${workflowInfo().workflowId}/${partName(lane)}`;
     const result = await cancellable(isScan ? 'snapchainScan' : 'snapchainTail', workflowId, input);
     return kept(result);
   } catch (error) {
