@@ -69,8 +69,8 @@ const demo: Verb = {
   about: 'See jobs move real data: a recording, a sender, Temporal, a worker, a sync, a proof.',
   // Both are for `npm start`, which brings what the recall job needs, or knows why it cannot.
   flags: [
-    { flags: '--recall <file>', about: 'settings of the recall job’s two ends', hidden: true },
-    { flags: '--without-recall <reason>', about: 'why there is no recall job', hidden: true },
+    { flags: '--ends <file>', about: 'settings of what the recall and snapchain jobs move between', hidden: true },
+    { flags: '--without-ends <reason>', about: 'why there are no such jobs', hidden: true },
   ],
   examples: ['waybill demo'],
   more:

@@ -1,6 +1,6 @@
 /**
  * `demo`: jobs on real data, from nothing: Temporal with its UI, a worker, a sender of recordings; where `npm start` has brought
- * them, a database, an S3 store and a network. Then the very verbs a person would type, and where to look at what they did.
+ * them, a database, an S3 store, a network and a snapchain node. Then the very verbs a person would type, and where to look at what they did.
  */
 import { rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -14,6 +14,7 @@ import { patience } from '../flags';
 import { shellWord } from '../format';
 import { given, onInterrupt, type Interrupt } from '../interrupt';
 import { showRecall } from '../recall/demo';
+import { showSnapchain } from '../snapchain/demo';
 import type { Call, Run } from '../verb';
 
 /** What the parts of the demo share. */
@@ -27,13 +28,13 @@ type Settings = Partial<Record<OptionKey, unknown>>;
 
 export async function demo(call: Call): Promise<number> {
   const { output } = call;
-  const { recall, withoutRecall } = call.options as { readonly recall?: string; readonly withoutRecall?: string };
+  const { ends, withoutEnds } = call.options as { readonly ends?: string; readonly withoutEnds?: string };
   const interrupt = onInterrupt();
   // A folder of its own, made anew: nothing of an earlier demo is mistaken for this one's work.
   const root = join(tmpdir(), `waybill-demo-${userInfo().uid}`);
   rmSync(root, { recursive: true, force: true });
   output.say(`A recording server, Temporal, a worker; all here, all real. Everything is in ${root}`);
-  const configOf = (flags: Settings): Config => configFor(recall, flags);
+  const configOf = (flags: Settings): Config => configFor(ends, flags);
   const sender = await startSender(root, output, configOf);
   let dev: DevProcess | null = null;
   try {
@@ -42,10 +43,10 @@ export async function demo(call: Call): Promise<number> {
     output.say(`UI        ${dev.uiUrl}`);
     const scene: Scene = { output, type: typedOn(dev, output, configOf, interrupt) };
     const codes = [await showAudio(sender, scene)];
-    if (recall === undefined) output.say(`\n${absence(withoutRecall)}`);
-    else codes.push(await showRecall(recall, scene));
+    if (ends === undefined) output.say(`\n${absence(withoutEnds)}`);
+    else codes.push(await showRecall(ends, scene), await showSnapchain(ends, scene));
     output.say(`\nThe runs  ${dev.uiUrl}/namespaces/default/workflows`);
-    await untilLookedAt(call, dev, recall, interrupt);
+    await untilLookedAt(call, dev, ends, interrupt);
     return worst(codes);
   } finally {
     await sender.close();
@@ -58,7 +59,7 @@ export async function demo(call: Call): Promise<number> {
 async function untilLookedAt(
   { output }: Call,
   dev: DevProcess,
-  recall: string | undefined,
+  ends: string | undefined,
   interrupt: Interrupt,
 ): Promise<void> {
   if (!output.terminal || !process.stdin.isTTY || interrupt.signal.aborted) return;
@@ -66,15 +67,16 @@ async function untilLookedAt(
   output.say(`\nStill up, for a look around; from another terminal:`);
   output.say(`  export TEMPORAL_ADDRESS=${dev.address}`);
   output.say(`  ${program} audio status`);
-  if (recall !== undefined) output.say(`  ${program} recall status -c ${shellWord(recall)}`);
+  if (ends !== undefined)
+    for (const job of ['recall', 'snapchain']) output.say(`  ${program} ${job} status -c ${shellWord(ends)}`);
   output.say('Ctrl-C ends it.');
   await Promise.race([given(interrupt.signal), dev.ended]);
 }
 
 function absence(reason: string | undefined): string {
   return reason === undefined
-    ? 'The recall job has a demo too: `npm start`, in a checkout, brings the database, the S3 store and the network it needs.'
-    : `The recall job is left out, for what it needs is not to be had here: ${reason}`;
+    ? 'The recall and snapchain jobs have a demo too: `npm start`, in a checkout, brings the servers and the network they need.'
+    : `The recall and snapchain jobs are left out, for what they need is not to be had here: ${reason}`;
 }
 
 /** Something that failed weighs more than something that was done in part. */
@@ -101,7 +103,7 @@ function typedOn(
   };
 }
 
-/** As this machine has it, but quiet, and without what a settings file says of other senders. `file`: the recall job's own. */
+/** As this machine has it, but quiet, and without what a settings file says of other senders. `file`: what the other jobs move between. */
 function configFor(file: string | undefined, flags: Settings): Config {
   return loadConfig({
     env: {},
@@ -109,7 +111,7 @@ function configFor(file: string | undefined, flags: Settings): Config {
     flags: {
       'worker.listen': '',
       'worker.log_level': 'error',
-      'worker.jobs': file === undefined ? ['audio'] : ['audio', 'recall'],
+      'worker.jobs': file === undefined ? ['audio'] : ['audio', 'recall', 'snapchain'],
       'audio.shows': [],
       'audio.use_credentials': '',
       'audio.serve.token': '',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { temporalProgram } from '../services/locate.mjs';
 import { capture, follow, quiet, root } from './children.mjs';
 import { install } from './install.mjs';
-import { withRecallEnds } from './recall-ends.mjs';
+import { withDemoEnds } from './demo-ends.mjs';
 import { test, withServices } from './tests.mjs';
 
 const usage = 2;
@@ -12,7 +12,7 @@ const usage = 2;
 const verbs = {
   start: async (args) => {
     await installAndBuild();
-    return await withRecallEnds((flags) => runBuilt(['client/main.js', 'demo', ...flags, ...args]));
+    return await withDemoEnds((flags) => runBuilt(['client/main.js', 'demo', ...flags, ...args]));
   },
   test: async (args) => {
     await install();

@@ -1,4 +1,4 @@
-/** What `npm start` runs: both jobs on real servers, from the rows to the proof; told to stop, or without the servers, too. */
+/** What `npm start` runs: the jobs on real servers, from the rows to the proof; told to stop, or without the servers, too. */
 import { spawn } from 'node:child_process';
 import { chmodSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -61,17 +61,18 @@ async function traces(): Promise<string[]> {
   });
   await client.connect();
   const { rows } = await client.query<{ name: string }>(
-    "SELECT nspname AS name FROM pg_namespace WHERE nspname LIKE 'waybill_demo_%'",
+    `SELECT nspname AS name FROM pg_namespace WHERE nspname LIKE 'waybill_demo_%'
+      UNION ALL SELECT 'database ' || datname FROM pg_database WHERE datname LIKE 'waybill_demo_%'`,
   );
   const { Buckets = [] } = await s3.send(new ListBucketsCommand({}));
   await client.end();
   s3.destroy();
   const buckets = Buckets.map(({ Name = '' }) => Name).filter((name) => name.startsWith('waybill-demo-'));
-  const files = readdirSync(temporary).filter((name) => /^waybill-(demo-recall|recall)-/.test(name));
+  const files = readdirSync(temporary).filter((name) => /^waybill-(demo-ends|recall)-/.test(name));
   return [...rows.map(({ name }) => name), ...buckets, ...files].sort();
 }
 
-it('syncs and proves recordings, then rows and their objects, and leaves nothing', async () => {
+it('syncs and proves recordings, rows with their objects, and a node’s shards, and leaves nothing', async () => {
   const before = await traces();
   const during: Promise<string[]>[] = [];
   const { code, stdout, stderr } = await npmStart({}, () => during.push(traces()));
@@ -80,6 +81,9 @@ it('syncs and proves recordings, then rows and their objects, and leaves nothing
   expect(stdout).toMatch(/synced to \S+ \S+ \(60 objects, 16\.5 MB\)/);
   expect(stdout).toMatch(/equal\n {2}= 60 matched \(16\.5 MB read back\)/);
   expect(stdout).toMatch(/waiting: 0 rows[^]*bucket: 0x[0-9a-f]{40}[^]*60 of 60 sampled objects there/i);
+  expect(stdout).toMatch(
+    /shard 1 history {2}done at snapshot of height \d+, shard root proved[^]*shard 2: equal\n {2}= \d+ accounts/,
+  );
   expect(stderr).not.toMatch(/warning|"level":/i);
   expect(code).toBe(0);
   // There was something to leave: what the test would not see, it could not miss.
@@ -87,7 +91,8 @@ it('syncs and proves recordings, then rows and their objects, and leaves nothing
   for (const kind of [
     /^waybill_demo_/,
     /^waybill-demo-[0-9a-f]{8}$/,
-    /^waybill-demo-recall-/,
+    /^waybill-demo-ends-/,
+    /^database waybill_demo_/,
     /^waybill-recall-chain-/,
   ])
     expect(made).toContainEqual(expect.stringMatching(kind));
@@ -108,7 +113,9 @@ it('shows recordings alone where there is no database, and says what would help'
     WAYBILL_TEST_POSTGRES_URL: undefined,
   });
   expect(stdout).toMatch(/harbour_radio: equal/);
-  expect(stderr).toMatch(/The recall job is left out[^]*set WAYBILL_TEST_POSTGRES_URL to a running one/);
-  expect(stderr).not.toContain('$ waybill recall');
+  expect(stderr).toMatch(
+    /The recall and snapchain jobs are left out[^]*set WAYBILL_TEST_POSTGRES_URL to a running one/,
+  );
+  expect(stderr).not.toMatch(/\$ waybill (recall|snapchain)/);
   expect(code).toBe(0);
 });

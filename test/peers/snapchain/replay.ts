@@ -1,13 +1,13 @@
 /**
  * The recording of a real node, served as that node: its snapshots and pages byte for byte, its events from any id on.
- * What was not recorded (the calls by fid) is UNIMPLEMENTED.
+ * Its fids and their roots are those of the newest pages; what was not recorded (other calls by fid) is UNIMPLEMENTED.
  */
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { encode, Fields } from './bytes';
 import { serve, type NodeOptions, type OutStream, type SnapchainNode } from './node';
 import { replicationCalls } from './replication';
-import { codes, type SnapshotView } from './snapshot';
+import { CallError, codes, type SnapshotView } from './snapshot';
 
 interface RecordedCall {
   readonly method: string;
@@ -101,12 +101,23 @@ export async function replayRecording(path: string, options: NodeOptions = {}): 
     });
   };
 
+  const known = new Map<string, Accounts>();
+  const accounts = (shard: number): Accounts => {
+    const height = Math.max(...list(shard).map((view) => view.height));
+    const name = `${shard} ${height}`;
+    const found = known.get(name) ?? accountsOf(recording, shard, height);
+    known.set(name, found);
+    return found;
+  };
+
   const node = await serve(
     {
       unary: new Map([
         ...replicationCalls({ list, get }, { pageSize: recordedPageSize, firstBlock: 0 }),
         ['HubService/GetInfo', () => recording.info],
         ['HubService/GetEvents', events],
+        ['HubService/GetFids', (request) => encode((out) => out.packed(1, accounts(request.uint(4)).fids))],
+        ['HubService/GetTrieMetadataByPrefix', (request) => rootBytes(accounts(request.uint(1)), request.bytes(2))],
       ]),
       streams: new Map([['HubService/Subscribe', (request, stream) => replayEvents(recording, request, stream)]]),
       restarted: () => lost.clear(),
@@ -137,4 +148,37 @@ function replayEvents(recording: Recording, request: Fields, stream: OutStream):
   for (const each of shard === undefined ? recording.events.keys() : [shard]) {
     for (const { type, wire } of eventsFrom(recording, each, from)) if (types.has(type)) stream.send(wire);
   }
+}
+
+interface Accounts {
+  /** Registered in the shard, ascending. */
+  readonly fids: readonly number[];
+  readonly roots: ReadonlyMap<number, { readonly root: Buffer; readonly count: number }>;
+}
+
+const idRegister = 3;
+
+function accountsOf({ pages }: Recording, shard: number, height: number): Accounts {
+  const roots = new Map<number, { root: Buffer; count: number }>();
+  const fids = new Set<number>();
+  for (const [name, page] of pages) {
+    if (!name.startsWith(`${shard} ${height} `)) continue;
+    const fields = new Fields(page);
+    for (const each of fields.every(2)) {
+      const root = new Fields(each);
+      roots.set(root.uint(1), { root: root.bytes(2), count: root.uint(3) });
+    }
+    for (const leaf of fields.every(1)) {
+      const key = new Fields(leaf).bytes(1);
+      if (key[5] === idRegister) fids.add(key.readUInt32BE(1));
+    }
+  }
+  return { fids: [...fids].sort((a, b) => a - b), roots };
+}
+
+/** Of whole accounts only. */
+function rootBytes({ roots }: Accounts, prefix: Buffer): Buffer {
+  const found = prefix.length === 5 ? roots.get(prefix.readUInt32BE(1)) : undefined;
+  if (found === undefined) throw new CallError(codes.internal, 'Node not found');
+  return encode((out) => out.bytes(1, prefix).uint(2, found.count).bytes(3, found.root.toString('hex')));
 }

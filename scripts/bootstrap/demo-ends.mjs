@@ -1,4 +1,4 @@
-/** What the demo's recall job moves between: PostgreSQL, S3 and an emulated network, up for as long as the demo lasts. */
+/** What the demo's recall and snapchain jobs move between: PostgreSQL, S3, an emulated network, a node; up as long as the demo is. */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';
@@ -12,16 +12,16 @@ import { passingRun, self, sweepAbandonedRuns } from '../services/state.mjs';
 import { onLostParent, quiet, root } from './children.mjs';
 
 /**
- * Runs it with the demo's flags: where the two ends are, or why they are not to be had on this machine, which is no failure.
+ * Runs it with the demo's flags: where these ends are, or why they are not to be had on this machine, which is no failure.
  * Gives its exit code, with everything stopped.
  */
-export async function withRecallEnds(demo) {
+export async function withDemoEnds(demo) {
   const interrupt = untilInterrupted();
   const run = passingRun();
   let ends = null;
   try {
     ends = await startEnds(run, interrupt);
-    const flags = ends.config ? ['--recall', ends.config] : ['--without-recall', ends.reason];
+    const flags = ends.config ? ['--ends', ends.config] : ['--without-ends', ends.reason];
     return interrupt.name === null ? await demo(flags) : 128 + constants.signals[interrupt.name];
   } finally {
     await ends?.stop();
@@ -76,9 +76,9 @@ async function bothOf(...promises) {
   return results.map(({ value }) => value);
 }
 
-/** Rows, objects and network: { config, stop }. A process group of its own, so that Ctrl-C leaves it to us. */
+/** Rows, objects, network and node: { config, stop }. A process group of its own, so that Ctrl-C leaves it to us. */
 async function startPeer(environment, interrupt) {
-  const child = spawn(process.execPath, [join('dist', 'test', 'peers', 'recall-demo', 'main.js')], {
+  const child = spawn(process.execPath, [join('dist', 'test', 'peers', 'demo', 'main.js')], {
     cwd: root,
     env: { ...process.env, ...quiet, ...environment },
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -90,8 +90,9 @@ async function startPeer(environment, interrupt) {
   child.stderr.on('data', (chunk) => (said += chunk));
   interrupt.onAbort = () => child.kill('SIGTERM');
   try {
-    const { config, objects, bytes } = JSON.parse(await firstLine(child, () => said));
+    const { config, objects, bytes, node } = JSON.parse(await firstLine(child, () => said));
     say(`${objects} objects (${(bytes / 1e6).toFixed(1)} MB) in PostgreSQL and S3, an emulated network: ready`);
+    say(`A snapchain node's recording, served as that node at ${node}: ready`);
     return { config, stop };
   } catch (error) {
     await stop();
@@ -108,7 +109,9 @@ function firstLine(child, said) {
     child.once('error', reject);
     child.once('close', (code, signal) =>
       reject(
-        new Error(`its rows and network did not come up (${signal ?? `exit ${code}`}): ${lastLines(said().trim(), 5)}`),
+        new Error(
+          `its rows, network and node did not come up (${signal ?? `exit ${code}`}): ${lastLines(said().trim(), 5)}`,
+        ),
       ),
     );
   });

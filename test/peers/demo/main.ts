@@ -1,15 +1,20 @@
 /**
- * The two ends of the demo's recall job as one process: rows and S3 objects on the servers named in the environment, and an
- * emulated network. One line of JSON says where its settings file is; all it made is gone when it ends, by SIGTERM or with
+ * What the demo's recall and snapchain jobs move between, as one process: rows and S3 objects on the servers named in the
+ * environment, an emulated network, a snapchain node's recording and a database for it. One line of JSON says where its settings file is; all it made is gone when it ends, by SIGTERM or with
  * whoever started it.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRecallNetwork, type RecallPeer } from '../recall/network';
+import { replayRecording } from '../snapchain/replay';
+import type { SnapchainNode } from '../snapchain/node';
+import { makeDatabase, type DemoDatabase } from './database';
 import { makeRows, type Rows, type StoreAddress } from './rows';
 
 const network = 'emulated';
+/** Of a real node; from the folder that the program is started in. */
+const recording = join('test', 'data', 'snapchain', 'devnet-recording.ndjson.gz');
 /** Seconds; a network's own pace is about one. */
 const blockSeconds = 1;
 
@@ -23,34 +28,51 @@ async function main(): Promise<void> {
     secretAccessKey: given('WAYBILL_TEST_S3_SECRET'),
   };
   const ends = await startEnds(databaseUrl, store);
-  const { rows, peer } = ends;
-  const folder = mkdtempSync(join(tmpdir(), 'waybill-demo-recall-'));
+  const { rows, peer, node, farcaster } = ends;
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-demo-ends-'));
   const config = writeSettings(folder, databaseUrl, store, ends);
-  process.stdout.write(`${JSON.stringify({ config, objects: rows.objects, bytes: rows.bytes })}\n`);
+  process.stdout.write(`${JSON.stringify({ config, objects: rows.objects, bytes: rows.bytes, node: node.address })}\n`);
   await end;
   rmSync(folder, { recursive: true, force: true });
-  await Promise.all([rows.drop(), peer.stop()]);
+  await Promise.all([rows.drop(), peer.stop(), node.stop(), farcaster.drop()]);
 }
 
 interface Ends {
   readonly rows: Rows;
   readonly peer: RecallPeer;
+  readonly node: SnapchainNode;
+  readonly farcaster: DemoDatabase;
 }
 
-/** Both or neither. */
+/** All or none. */
 async function startEnds(databaseUrl: string, store: StoreAddress): Promise<Ends> {
-  const [rows, peer] = await Promise.allSettled([
+  const [rows, peer, node, farcaster] = await Promise.allSettled([
     makeRows(databaseUrl, store),
     startRecallNetwork({ blockSeconds, wallets: 1 }),
+    replayRecording(recording),
+    makeDatabase(databaseUrl),
   ]);
-  if (rows.status === 'fulfilled' && peer.status === 'fulfilled') return { rows: rows.value, peer: peer.value };
+  if (
+    rows.status === 'fulfilled' &&
+    peer.status === 'fulfilled' &&
+    node.status === 'fulfilled' &&
+    farcaster.status === 'fulfilled'
+  )
+    return { rows: rows.value, peer: peer.value, node: node.value, farcaster: farcaster.value };
   if (rows.status === 'fulfilled') await rows.value.drop();
   if (peer.status === 'fulfilled') await peer.value.stop();
-  throw rows.status === 'rejected' ? rows.reason : (peer as PromiseRejectedResult).reason;
+  if (node.status === 'fulfilled') await node.value.stop();
+  if (farcaster.status === 'fulfilled') await farcaster.value.drop();
+  throw [rows, peer, node, farcaster].find((each) => each.status === 'rejected')?.reason;
 }
 
 /** As somebody would write them by hand, secrets in files that only their owner reads. */
-function writeSettings(folder: string, databaseUrl: string, store: StoreAddress, { rows, peer }: Ends): string {
+function writeSettings(
+  folder: string,
+  databaseUrl: string,
+  store: StoreAddress,
+  { rows, peer, node, farcaster }: Ends,
+): string {
   const file = (name: string, content: string): string => {
     writeFileSync(join(folder, name), content, { mode: 0o600 });
     return join(folder, name);
@@ -67,6 +89,8 @@ function writeSettings(folder: string, databaseUrl: string, store: StoreAddress,
       access_key_id: store.accessKeyId,
       secret_access_key_file: secret,
     },
+    'snapchain.sync': { snapchain_endpoint: `http://${node.address}` },
+    'snapchain.database': { url: farcaster.url },
     'recall.recall': { network, config_path: networks, private_key_file: key },
   };
   const lines = Object.entries(tables).flatMap(([table, settings]) => [
