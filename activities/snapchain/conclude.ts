@@ -3,7 +3,7 @@ import { Context } from '@temporalio/activity';
 import { proveAccount } from './account-proof';
 import type { Ready, SnapchainDeps } from './activities';
 import type { ConcludeInput, ScanVerdict } from './contract';
-import { firstEventOf } from './event';
+import { firstEventOf, snapshotVersion } from './event';
 import { shardRoot } from './merkle';
 import { notAtOneHeight } from './scan';
 
@@ -22,6 +22,9 @@ export async function concludeScan(
   batch.progress({ shard, part: 'history', height, messages: 0, status: 'complete' });
   await destination.write(batch, signal);
   if (!isWhole) return outcome('partial');
+  const read = [...heights].filter((each) => each !== notAtOneHeight);
+  const ver = snapshotVersion(Math.min(height, ...read));
+  await destination.forgetDead({ shard, ver, until: performance.now() + forgetMsMax }, signal);
   // Of several snapshots, or read fid by fid: each account is proved, but there is no block with such a root.
   if (heights.size !== 1 || heights.has(notAtOneHeight)) return outcome('mixed');
   const roots = new Map<number, Buffer>();
@@ -63,5 +66,7 @@ async function stillUnproved(
 }
 
 const unknown = { isProved: false, root: Buffer.alloc(0), numMessages: 0 } as const;
+/** The rest is left for the next scan. */
+const forgetMsMax = 30_000;
 /** A question takes a few milliseconds, an account up to thirty of them. */
 const lookMsMax = 60_000;

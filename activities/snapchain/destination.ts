@@ -41,6 +41,14 @@ export interface Destination {
   batch(hint?: { readonly isNew: boolean }): Batch;
   /** All of it, or nothing. Repeating it changes nothing. */
   write(batch: Batch, signal: AbortSignal): Promise<void>;
+  /**
+   * Takes a shard's dead rows of this version or older away, for as long as it may take. Only a scan of an older snapshot, or an
+   * attempt of one, could bring what they were kept for.
+   */
+  forgetDead(
+    of: { readonly shard: number; readonly ver: number; readonly until: number },
+    signal: AbortSignal,
+  ): Promise<number>;
   /** The trie keys that the tables' living rows of these fids make, but for key messages, which no table has. */
   accountKeys(fids: readonly number[], signal: AbortSignal): Promise<readonly AccountKeys[]>;
   /** Rows of each table, and the bytes of the whole on disk. Rows are PostgreSQL's own estimates. */

@@ -15,6 +15,7 @@ import {
   copyInto,
   createStage,
   endCompacted,
+  forgetDead,
   release,
   someCompacted,
   stageOf,
@@ -33,6 +34,7 @@ export const createPostgresDestination = (settings: PostgresSettings): Destinati
  */
 const virtualShardLocks = 0x7673_6864;
 const uniqueViolation = '23505';
+const deadAtOnce = 10_000;
 /** A name moves between fids, and so between virtual shards. */
 const neverStraight: readonly TableName[] = ['fnames', 'link_compact_states'];
 
@@ -145,6 +147,20 @@ class PostgresDestination implements Destination {
     });
   }
 
+  async forgetDead(
+    { shard, ver, until }: { shard: number; ver: number; until: number },
+    signal: AbortSignal,
+  ): Promise<number> {
+    let forgotten = 0;
+    for (const name of sweptTables)
+      for (let rows = deadAtOnce; rows === deadAtOnce && performance.now() < until; forgotten += rows)
+        rows = await this.database.use(signal, async (client) => {
+          const { rowCount } = await client.query(forgetDead(name), [shard, ver, deadAtOnce]);
+          return rowCount ?? 0;
+        });
+    return forgotten;
+  }
+
   async accountKeys(fids: readonly number[], signal: AbortSignal): Promise<readonly AccountKeys[]> {
     return await this.database.use(signal, async (client) => {
       const keys = new Map<number, Buffer[]>(fids.map((fid) => [fid, []]));
@@ -166,7 +182,7 @@ class PostgresDestination implements Destination {
   async size(signal: AbortSignal): Promise<{ rows: Readonly<Partial<Record<TableName, number>>>; bytes: number }> {
     const { rows } = await this.database.use(signal, (client) =>
       client.query<{ name: TableName; rows: string; bytes: string }>(
-        `SELECT relname AS name, greatest(reltuples, 0)::bigint::text AS rows, pg_total_relation_size(oid)::text AS bytes
+        `SELECT relname AS name, greatest(reltuples, pg_stat_get_live_tuples(oid), 0)::bigint::text AS rows, pg_total_relation_size(oid)::text AS bytes
            FROM pg_class WHERE relnamespace = '${schema}'::regnamespace AND relkind IN ('r', 'p')`,
       ),
     );

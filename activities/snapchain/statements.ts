@@ -87,6 +87,12 @@ export const release = `DELETE FROM quarantine WHERE fid = ANY ($1::bigint[])`;
 export const sweepTable = (name: TableName): string =>
   `UPDATE ${name} SET state = 0 WHERE fid = ANY ($1::bigint[]) AND ver < $2 AND state <> 0`;
 
+/** $1 a shard, $2 a version, $3 how many at most: tombstones of it that no row can come to any more. */
+export const forgetDead = (name: TableName): string => `
+  DELETE FROM ${name} WHERE ctid IN (
+    SELECT t.ctid FROM ${name} t JOIN fids f ON f.fid = t.fid
+     WHERE t.state = 0 AND t.ver <= $2 AND f.shard_id = $1 LIMIT $3) AND state = 0`;
+
 /** $1 fids: fid, trie type, the key's rest; names are text. */
 export const accountParts = [
   `SELECT fid, CASE state WHEN 1 THEN 1 ELSE 2 END AS type, CASE state WHEN 1 THEN hash ELSE remove_hash END AS hash

@@ -1,6 +1,7 @@
 /** A real node's recording into real tables: from the snapshot, from the log, from an old snapshot and the log, in any order. */
 import { recordTypes, type ScanCursor, type TailCursor } from '../../activities/snapchain/contract';
 import { firstEventOf } from '../../activities/snapchain/event';
+import { sweptTables } from '../../activities/snapchain/tables';
 import { replayRecording, type ReplayNode } from '../peers/snapchain/replay';
 import { runActivity } from '../support/activity';
 import {
@@ -75,6 +76,25 @@ it('from an old snapshot and the log after it, in either order, and twice over',
   await expectTruth();
   node.when = 'earlier';
   for (const shard of shards) await scan(shard);
+  await expectTruth();
+});
+
+it('dead rows are kept while an older row could come, and no longer', async () => {
+  const dead = async (): Promise<number> => {
+    const tables = sweptTables.map((name) => `SELECT fid, ver FROM snapchain.${name} WHERE state = 0`);
+    const { rows } = await database.client.query<{ count: number }>(
+      `SELECT count(*)::int AS count FROM (${tables.join(' UNION ALL ')}) AS dead
+         JOIN (SELECT shard_id, min(ver) AS read FROM snapchain.fids GROUP BY 1) AS shards ON dead.ver <= shards.read`,
+    );
+    return rows[0]?.count ?? -1;
+  };
+  for (const shard of shards) await tail(shard, 0);
+  for (const shard of shards) {
+    const lanes = await scan(shard);
+    if (shard === 1) expect(await dead()).toBeGreaterThan(100);
+    await runActivity(parts.activities.concludeScan, { shard, isWhole: true, lanes });
+  }
+  expect(await dead()).toBe(0);
   await expectTruth();
 });
 

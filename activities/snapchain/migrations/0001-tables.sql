@@ -28,6 +28,7 @@ CREATE TABLE casts (
 CREATE INDEX casts_fid ON casts (fid, ts);
 CREATE INDEX casts_parent ON casts (parent_hash) WHERE parent_hash IS NOT NULL;
 CREATE INDEX casts_parent_url ON casts (parent_url) WHERE parent_url IS NOT NULL;
+CREATE INDEX casts_dead ON casts (ver) WHERE state = 0;
 
 CREATE TABLE reactions (
   fid bigint NOT NULL,
@@ -42,6 +43,7 @@ CREATE TABLE reactions (
   PRIMARY KEY (fid, reaction_type, target_fid, target)
 );
 CREATE INDEX reactions_target ON reactions (target, reaction_type);
+CREATE INDEX reactions_dead ON reactions (ver) WHERE state = 0;
 
 CREATE TABLE links (
   fid bigint NOT NULL,
@@ -55,6 +57,7 @@ CREATE TABLE links (
   PRIMARY KEY (fid, link_type, target_fid)
 );
 CREATE INDEX links_target ON links (target_fid, link_type);
+CREATE INDEX links_dead ON links (ver) WHERE state = 0;
 
 CREATE TABLE link_compact_states (
   fid bigint NOT NULL,
@@ -66,6 +69,7 @@ CREATE TABLE link_compact_states (
   targets bigint[] NOT NULL,
   PRIMARY KEY (fid, link_type)
 );
+CREATE INDEX link_compact_states_dead ON link_compact_states (ver) WHERE state = 0;
 
 CREATE TABLE verifications (
   fid bigint NOT NULL,
@@ -82,6 +86,7 @@ CREATE TABLE verifications (
   PRIMARY KEY (fid, address)
 );
 CREATE INDEX verifications_address ON verifications (address);
+CREATE INDEX verifications_dead ON verifications (ver) WHERE state = 0;
 
 CREATE TABLE user_data (
   fid bigint NOT NULL,
@@ -93,6 +98,7 @@ CREATE TABLE user_data (
   value text NOT NULL,
   PRIMARY KEY (fid, data_type)
 );
+CREATE INDEX user_data_dead ON user_data (ver) WHERE state = 0;
 
 -- Every value that was seen, whether it is still held or not.
 CREATE TABLE user_data_changes (
@@ -120,6 +126,7 @@ CREATE TABLE username_proofs (
   PRIMARY KEY (fid, name)
 );
 CREATE INDEX username_proofs_name ON username_proofs (name);
+CREATE INDEX username_proofs_dead ON username_proofs (ver) WHERE state = 0;
 
 -- Names of the name server: the later proof wins, then the greater signature. Shards have copies of each other's.
 CREATE TABLE fnames (
@@ -134,6 +141,7 @@ CREATE TABLE fnames (
   owner bytea NOT NULL
 );
 CREATE INDEX fnames_fid ON fnames (fid);
+CREATE INDEX fnames_dead ON fnames (ver) WHERE state = 0;
 
 CREATE TABLE storage_lends (
   fid bigint NOT NULL,
@@ -147,6 +155,7 @@ CREATE TABLE storage_lends (
   PRIMARY KEY (fid, to_fid)
 );
 CREATE INDEX storage_lends_to ON storage_lends (to_fid);
+CREATE INDEX storage_lends_dead ON storage_lends (ver) WHERE state = 0;
 
 -- Append-only, as the chain is.
 CREATE TABLE onchain_events (
