@@ -2,6 +2,7 @@
 import type { RecordType, SnapchainSettings } from './contract';
 import { permanent } from './failures';
 import { signatureChecks, type SignatureChecks } from './hashing';
+import { tellTrouble } from './meter';
 import { isNodeFailure } from './node-failures';
 import type { RowOptions } from './rows';
 import type { Row } from './tables';
@@ -37,6 +38,7 @@ export function quarantineRow({ shard, place, fid, ver, reason, raw }: Aside): R
 
 /** What a person must mend at the node, as such; the rest is the world's. */
 export function refusedByNode(error: unknown): unknown {
+  tellTrouble(error);
   if (isNodeFailure(error, 'notOffered', 'accessRefused')) return permanent('NodeRefused', error.message, error);
   if (isNodeFailure(error, 'requestRefused')) return permanent('ShardRefused', error.message, error);
   return error;

@@ -7,6 +7,7 @@ import { snapshotVersion } from './event';
 import type { SignatureChecks } from './hashing';
 import type { AccountRoot } from './merkle';
 import { readLeaf, type Entry, type Leaf } from './page';
+import { tellCommitted } from './meter';
 import { nonZero, quarantineRow, rowOptions } from './records';
 import { RowMaker } from './rows';
 import { accountKeyBytes, homeShardOf } from './trie-key';
@@ -121,9 +122,11 @@ export class ScanBatch {
   async write(status: string, signal: AbortSignal): Promise<void> {
     const { destination, settings, height, sweep } = this.of;
     if (sweep && settings.types.length === 0) this.batch.sweep(this.proved, this.ver);
-    const { messages } = this.tally;
-    this.batch.progress({ shard: settings.shard, part: 'history', height, messages, status });
+    const { messages, quarantined } = this.tally;
+    const line = { shard: settings.shard, part: 'history', height, messages, status } as const;
+    this.batch.progress(line);
     await destination.write(this.batch, signal);
+    tellCommitted(line, { quarantined, timestamp: null });
   }
 
   private distrust(fid: number): void {

@@ -12,12 +12,14 @@ import type { TailCursor, TailInput } from './contract';
 import type { Batch, Destination } from './destination';
 import { decodeEvent, firstEventOf, heightOfEvent, sequenceOfEvent, type EventHead } from './event';
 import type { SignatureChecks } from './hashing';
+import { tellCommitted, tellEnds } from './meter';
 import { checksOf, nonZero, quarantineRow, refusedByNode, rowOptions, wantedFids } from './records';
 import { RowMaker } from './rows';
 import type { Doorbell, SnapchainNode } from './source';
 import { homeShardOf } from './trie-key';
 
 const blocksAtOnce = 1000;
+const tellEveryMs = 30_000;
 
 export async function tailEvents(deps: SnapchainDeps, input: TailInput): Promise<LegResult<TailCursor>> {
   return await runLeg<TailCursor>(input, async (leg) => {
@@ -58,6 +60,7 @@ class Tail {
   private readonly fids: ReadonlySet<number> | null;
   private readonly checks: SignatureChecks;
   private note: string | null = null;
+  private toldAt = -Infinity;
 
   constructor(private readonly context: Context) {
     this.fids = wantedFids(context.settings);
@@ -69,6 +72,7 @@ class Tail {
     const { leg, settings, node, doorbell } = this.context;
     let cursor = leg.cursor ?? (await this.begin());
     while (leg.hasTime()) {
+      await this.tellEnds();
       const page = await node.events({ shardIndex: settings.shard, startId: cursor.nextId }, leg.signal);
       if (page.node !== cursor.node && cursor.node !== '' && sequenceOfEvent(cursor.nextId) !== 0) {
         // Ids are every node's, but what one has of a block the other may not have yet: the block again, from its start.
@@ -86,6 +90,13 @@ class Tail {
       if (cursor.gap !== null) break;
     }
     return { drained: false, ...this.said(cursor) };
+  }
+
+  private async tellEnds(): Promise<void> {
+    const { node, destination, leg } = this.context;
+    if (performance.now() - this.toldAt < tellEveryMs) return;
+    this.toldAt = performance.now();
+    await tellEnds(node, destination, leg.signal);
   }
 
   /** Where a tail begins that nobody has told: at the newest snapshot, so that a scan that comes later meets it. */
@@ -118,14 +129,16 @@ class Tail {
     };
     for (const head of events) this.event(head, work);
     const { cursor, messages, quarantined, blocks } = work;
-    batch.progress({
+    const line = {
       shard: settings.shard,
       part: 'live',
       height: Math.max(0, cursor.block),
       messages,
       status: cursor.gap === null ? 'following' : `blocks ${cursor.gap.from} to ${cursor.gap.to - 1} are missing`,
-    });
+    } as const;
+    batch.progress(line);
     await destination.write(batch, leg.signal);
+    tellCommitted(line, { quarantined, timestamp: cursor.timestamp });
     const counts = { messages, quarantined, blocks, events: events.length };
     leg.kept(cursor, nonZero(counts));
     return cursor;
