@@ -211,8 +211,10 @@ describe('a snapshot', () => {
   });
 });
 
+const unavailable: Fault = { kind: 'status', code: 14, details: 'connection refused' };
+
 describe('the log', () => {
-  it.each<Fault>([{ kind: 'status', code: 14, details: 'connection refused' }, { kind: 'reset' }, { kind: 'garbage' }])(
+  it.each<Fault>([unavailable, { kind: 'reset' }, { kind: 'garbage' }])(
     'whose page fails now and then ($kind) is asked again, and nothing is left out',
     async (fault) => {
       await setUp();
@@ -230,6 +232,22 @@ describe('the log', () => {
       expect(await outcomeOf(database.client)).toEqual(countsOf(node.ledger));
     },
   );
+
+  it('is gone on with at another node from the start of the block', async () => {
+    await setUp();
+    const other = await startSnapchainNode({ ledger: node.ledger, pageSize: 50 });
+    await parts.close();
+    parts = await snapchainParts([node.address, other.address], database.url);
+    // A page is a thousand events, and ends in the middle of a block.
+    node.faults.set([1, 2, 3].map((nth) => ({ method: 'GetEvents', nth: nth + 1, fault: unavailable })));
+    const cursors = [];
+    for (const shard of shards) cursors.push(await tailShard(parts.activities, shard, 0));
+    expect(node.faults.done.get('status')).toBeGreaterThan(0);
+    expect(other.calls.get('GetEvents')).toBeGreaterThan(0);
+    expect(cursors.map((cursor) => [cursor.gap, cursor.seen])).toEqual(cursors.map(({ total }) => [null, total]));
+    expect(await outcomeOf(database.client)).toEqual(countsOf(node.ledger));
+    await other.stop();
+  });
 
   it('that begins after the first event asked for has a hole, and says from where to where', async () => {
     await setUp();
