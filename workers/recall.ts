@@ -15,11 +15,15 @@ import { walletQueue } from '../workflows/shared/names';
 import { ConfigError, type Config } from './config';
 import type { Wiring } from './wiring';
 
-/** Throws ConfigError for keys that are none. */
+/** Throws ConfigError for keys that are none, and where there are none for a worker that does nothing but sign. */
 export function recallWiring(config: Config): Wiring {
   const key = config.get('recall.recall.private_key');
   const wallets = walletsOf([...(key === '' ? [] : [key]), ...config.get('recall.recall.delegate_keys')]);
   const sign = config.get('recall.recall.sign');
+  if (sign === 'only' && wallets.length === 0)
+    throw new ConfigError(
+      'recall.recall.sign is "only", and there is no key to sign with: set recall.recall.private_key_file',
+    );
   const addresses = addressesOf(config, key === '' ? [] : wallets);
   const networks = new Map<string, ClosableNetwork>();
   let source: ObjectSource | null = null;

@@ -15,7 +15,7 @@ export const ttlEpochsMin = 3600;
 /** What an ordinary account is granted at most, and what the network takes when nobody says. */
 export const ttlEpochsDefault = 86_400;
 
-const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, { error: 'an address, 0x and 40 hexadecimal digits' });
+export const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/, { error: 'an address, 0x and 40 hexadecimal digits' });
 const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, { error: 'a UUID' });
 const instant = z.iso.datetime({ offset: true, error: 'a time as in RFC 3339, such as 2026-01-31T12:00:00Z' });
 

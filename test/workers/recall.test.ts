@@ -79,6 +79,14 @@ it('that shall do nothing else serves its wallets alone; one without keys is tol
   expect(await worker?.stop()).toBe(0);
 });
 
+it('that shall do nothing else and has no key ends with 3', async () => {
+  const { code, stderr } = await command(['worker', '--job', 'recall', '--listen', ''], {
+    env: { TEMPORAL_ADDRESS: server.address, WAYBILL_RECALL_RECALL_SIGN: 'only' },
+  });
+  expect(stderr).toContain('there is no key to sign with');
+  expect(code).toBe(3);
+});
+
 it('whose addresses are not those of its keys ends with 3', async () => {
   const env = { RECALL_PRIVATE_KEY: owner, WAYBILL_RECALL_RECALL_ADDRESSES: `0x${'12'.repeat(20)}` };
   const { code, stderr } = await command(['worker', '--job', 'recall', '--listen', ''], {

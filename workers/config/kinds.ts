@@ -53,6 +53,10 @@ export const byteCount = (min: number, max: number): z.ZodType<number> => {
   return magnitude(error).refine((bytes) => bytes >= min && bytes <= max, { error });
 };
 
+export const databaseUrl = z
+  .string({ error: 'a text' })
+  .regex(/^(|postgres(ql)?:\/\/.+)$/, { error: 'an address as postgres://user:password@host:5432/database' });
+
 export const listenAddress = z.string().regex(/^(|.+:\d{1,5})$/, { error: 'HOST:PORT, or an empty text for none' });
 
 /** One of `words`, or several. */

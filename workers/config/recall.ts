@@ -1,17 +1,14 @@
 /** The recall job's settings: the original's own tables and keys under [recall], and what Waybill adds to them. Pure. */
 import { z } from 'zod';
 import {
+  address,
   batchSizeDefault,
   batchSizeMax,
   objectBytesLimit,
   ttlEpochsDefault,
   ttlEpochsMin,
 } from '../../activities/recall/contract';
-import { byteCount, count, flag, list, option, text } from './kinds';
-
-const databaseUrl = z
-  .string({ error: 'a text' })
-  .regex(/^(|postgres(ql)?:\/\/.+)$/, { error: 'an address as postgres://user:password@host:5432/database' });
+import { byteCount, count, databaseUrl, flag, list, option, text } from './kinds';
 
 /** With 0x or without; lower case afterwards. */
 const privateKey = z
@@ -87,9 +84,7 @@ export const recallOptions = {
     'Sign with these keys; false on workers that only read and upload, only on those that do nothing else.',
   ),
   'recall.recall.addresses': option(
-    list.pipe(
-      z.array(z.string().regex(/^0x[0-9a-f]{40}$/i, { error: 'addresses, 0x and 40 hexadecimal digits each' })),
-    ),
+    list.pipe(z.array(address)),
     [],
     'Addresses of the wallets, the bucket’s owner first, on workers that do not have the keys.',
   ),

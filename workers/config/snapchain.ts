@@ -6,11 +6,7 @@ import {
   recordTypes,
   signatureSampleDefault,
 } from '../../activities/snapchain/contract';
-import { count, flag, list, option, text } from './kinds';
-
-const databaseUrl = z
-  .string({ error: 'a text' })
-  .regex(/^(|postgres(ql)?:\/\/.+)$/, { error: 'an address as postgres://user:password@host:5432/database' });
+import { count, databaseUrl, flag, list, option, text } from './kinds';
 
 const numbers = (what: string, min: number, max: number): z.ZodType<number[]> => {
   const error = `${what}, whole numbers from ${min} to ${max}`;

@@ -65,20 +65,20 @@ export function settingsOf<C, S extends Pace>(job: LegJob<C, S>, input: RunInput
 
 /** Throws a non-retryable SettingsRefused: a run that was started wrongly fails at once and says why. */
 export function parseSettings<C, S extends Pace>(job: LegJob<C, S>, given: unknown): S {
-  try {
-    return job.parse(given);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw ApplicationFailure.nonRetryable(`input of ${job.kind}: ${reason}`, 'SettingsRefused');
-  }
+  return orRefused(`input of ${job.kind}: `, () => job.parse(given));
 }
 
 /** The same for a workflow that is no run of legs. */
 export function parsed<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
+  return orRefused('', () => parseInput(schema, input));
+}
+
+function orRefused<T>(what: string, parse: () => T): T {
   try {
-    return parseInput(schema, input);
+    return parse();
   } catch (error) {
-    throw ApplicationFailure.nonRetryable(error instanceof Error ? error.message : String(error), 'SettingsRefused');
+    const reason = error instanceof Error ? error.message : String(error);
+    throw ApplicationFailure.nonRetryable(`${what}${reason}`, 'SettingsRefused');
   }
 }
 
