@@ -18,6 +18,9 @@ import { scanOnce, workerEnvironment, workerProgram } from './snapchain/scan';
 const usage =
   'npm run bench -- snapchain [-o text|json] [--messages 400000] [--growth 100000,1000000] (sizes; the cost of a message at each) [--workers 2]';
 
+/** Of two shards, four stretches each. */
+const legsAtOnce = 8;
+
 interface Options {
   readonly output: string;
   readonly messages: number;
@@ -98,7 +101,7 @@ async function measure(dir: string, { messages, growth, workers: count }: Option
       startUntil(
         '"RUNNING"',
         [process.execPath, workerProgram],
-        workerEnvironment(temporal, node.address, database.url),
+        workerEnvironment(temporal, { node: node.address, url: database.url, slots: Math.ceil(legsAtOnce / count) }),
       ),
     );
     const workers = await Promise.all(started);

@@ -9,13 +9,18 @@ import type { Temporal } from '../measure/temporal';
 
 export const workerProgram = join(__dirname, '..', '..', 'workers', 'main.js');
 
-export const workerEnvironment = (temporal: Temporal, node: string, url: string): NodeJS.ProcessEnv => ({
+/** `slots`: legs of this process at the same time. Without a limit the first of a fleet takes them all. */
+export const workerEnvironment = (
+  temporal: Temporal,
+  { node, url, slots }: { readonly node: string; readonly url: string; readonly slots: number },
+): NodeJS.ProcessEnv => ({
   ...process.env,
   // As deploy/Dockerfile has it.
   MALLOC_ARENA_MAX: '2',
   TEMPORAL_ADDRESS: temporal.address,
   WAYBILL_WORKER_JOBS: 'snapchain',
   WAYBILL_WORKER_LISTEN: '',
+  WAYBILL_WORKER_ACTIVITY_SLOTS: String(slots),
   WAYBILL_WORKER_LOG_LEVEL: 'info',
   WAYBILL_SNAPCHAIN_SYNC_SNAPCHAIN_ENDPOINT: node,
   WAYBILL_SNAPCHAIN_DATABASE_URL: url,
