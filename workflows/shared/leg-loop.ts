@@ -143,6 +143,8 @@ async function moveLane<C, S extends Pace>(job: LegJob<C, S>, run: Run<C, S>, la
   const retry = parked.filter((item) => item.lane === lane.lane && isWanted(run, item));
   run.legsHere += 1;
   run.state.legCount += 1;
+  // A leg may last minutes, and a page that says "waiting" all that time would be wrong.
+  show(run);
   try {
     const budgetMs = settings.legSeconds * 1000;
     absorb(run, lane, await job.leg({ lane: lane.lane, cursor: lane.cursor, settings, retry, budgetMs }));
