@@ -198,7 +198,10 @@ class PostgresDestination implements Destination {
     return this.database.close();
   }
 
-  /** Without a stage, at a third of its cost: false if that cannot be, for a row is there already or a rule is to be asked. */
+  /**
+   * Without a stage, 1.6 to 1.8 times as fast (measured). False if that cannot be, for a row is there already or a rule is to
+   * be asked.
+   */
   private async copyStraight(
     client: PoolClient,
     name: TableName,
