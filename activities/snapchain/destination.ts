@@ -43,7 +43,7 @@ export interface Destination {
   write(batch: Batch, signal: AbortSignal): Promise<void>;
   /**
    * Takes a shard's dead rows of this version or older away, for as long as it may take. Only a scan of an older snapshot, or an
-   * attempt of one, could bring what they were kept for.
+   * attempt of one, could bring what they were kept for. Names stay: other shards tell of them too.
    */
   forgetDead(
     of: { readonly shard: number; readonly ver: number; readonly until: number },

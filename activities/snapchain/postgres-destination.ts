@@ -35,6 +35,8 @@ export const createPostgresDestination = (settings: PostgresSettings): Destinati
 const virtualShardLocks = 0x7673_6864;
 const uniqueViolation = '23505';
 const deadAtOnce = 10_000;
+/** Of a name several shards tell, each with versions of its own: what one has done with, another may bring yet. */
+const neverForgotten: readonly TableName[] = ['fnames'];
 /** A name moves between fids, and so between virtual shards. */
 const neverStraight: readonly TableName[] = ['fnames', 'link_compact_states'];
 
@@ -152,7 +154,7 @@ class PostgresDestination implements Destination {
     signal: AbortSignal,
   ): Promise<number> {
     let forgotten = 0;
-    for (const name of sweptTables)
+    for (const name of sweptTables.filter((each) => !neverForgotten.includes(each)))
       for (let rows = deadAtOnce; rows === deadAtOnce && performance.now() < until; forgotten += rows)
         rows = await this.database.use(signal, async (client) => {
           const { rowCount } = await client.query(forgetDead(name), [shard, ver, deadAtOnce]);

@@ -141,7 +141,6 @@ CREATE TABLE fnames (
   owner bytea NOT NULL
 );
 CREATE INDEX fnames_fid ON fnames (fid);
-CREATE INDEX fnames_dead ON fnames (ver) WHERE state = 0;
 
 CREATE TABLE storage_lends (
   fid bigint NOT NULL,
