@@ -23,6 +23,8 @@ const seed = Number(process.env['WAYBILL_CHAOS_SEED'] ?? Date.now() % 1_000_000)
 const minutesMax = 3 + messages / 40_000;
 /** A leg that was struck again and again waits a minute until it is tried again. */
 const patienceSeconds = 90 + messages / 3000;
+/** Struck every two seconds, a long run does little but wait to be tried again. */
+const rarer = Math.max(1, Math.sqrt(messages / 100_000));
 /** At least so many strikes, however quick the sync is. */
 const strikesMin = 6;
 
@@ -108,7 +110,7 @@ it(
       let struck = 0;
       for (const until = Date.now() + minutesMax * 60_000; Date.now() < until; struck += 1) {
         if (struck >= strikesMin && (await historyIsRead())) break;
-        await sleep(300 + draw() * 1500);
+        await sleep((300 + draw() * 1500) * rarer);
         await strikes[victims[Math.floor(draw() * victims.length)] as Victim](stage, 200 + draw() * 1500);
       }
       blocks.stop();
