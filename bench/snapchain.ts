@@ -16,7 +16,7 @@ import { startNode } from './snapchain/node';
 import { scanOnce, workerEnvironment, workerProgram } from './snapchain/scan';
 
 const usage =
-  'npm run bench -- snapchain [-o text|json] [--messages 400000] [--growth 100000,1000000] (sizes; the cost of a message at each) [--workers 2]';
+  'npm run bench -- snapchain [-o text|json] [--messages 1000000] [--growth 100000,1000000] (sizes; the cost of a message at each) [--workers 2]';
 
 /** Of two shards, four stretches each. */
 const legsAtOnce = 8;
@@ -37,7 +37,7 @@ function chosen(): Options {
   const { values } = parseArgs({
     options: {
       output: { type: 'string', short: 'o', default: 'text' },
-      messages: { type: 'string', default: '400000' },
+      messages: { type: 'string', default: '1000000' },
       growth: { type: 'string', default: '100000,1000000' },
       workers: { type: 'string', default: '2' },
     },
