@@ -2,13 +2,9 @@
  * What one wallet brings to a bucket on 1 s blocks, against waiting for each receipt and against its own lane with nothing else
  * to do; what history that costs, and what memory. All measured in one run, in processes of their own.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { cpuSecondsOf, memoryOf, stopAll } from './measure/processes';
+import { cpuSecondsOf, memoryOf } from './measure/processes';
+import { runBench } from './measure/program';
 import { startTemporal, type Temporal } from './measure/temporal';
 import { laneAlone, oneAtATime } from './recall/baselines';
 import { measureLarge } from './recall/large';
@@ -39,27 +35,6 @@ interface Options {
 /** Progress goes to stderr: stdout is for the figures. */
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-async function main(): Promise<void> {
-  const options = chosen();
-  if (process.env['WAYBILL_TEST_POSTGRES_URL'] === undefined) return await withServices();
-  const dir = mkdtempSync(join(tmpdir(), 'waybill-bench-'));
-  const close = async (): Promise<void> => {
-    await stopAll();
-    rmSync(dir, { recursive: true, force: true });
-  };
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.once(name, () => {
-      process.exitCode = name === 'SIGINT' ? 130 : 143;
-      void close().finally(() => process.exit());
-    });
-  try {
-    const figures = await measure(dir, options);
-    process.stdout.write(options.output === 'json' ? `${JSON.stringify(figures)}\n` : text(figures));
-  } finally {
-    await close();
-  }
-}
-
 function chosen(): Options {
   const { values } = parseArgs({
     options: {
@@ -86,14 +61,6 @@ function chosen(): Options {
   )
     throw new Error(`output is text or json, objects from 100 on, bytes from 16 on. ${usage}`);
   return { output, objects, bytes, again, large, block, rtt };
-}
-
-/** PostgreSQL and S3 come from scripts/services.mjs: this program once more, with their addresses. */
-async function withServices(): Promise<void> {
-  const services = join(__dirname, '..', '..', 'scripts', 'services.mjs');
-  const args = [services, 'exec', 'postgres,s3', '--', process.execPath, __filename, ...process.argv.slice(2)];
-  const [code] = (await once(spawn(process.execPath, args, { stdio: 'inherit' }), 'exit')) as [number | null];
-  process.exitCode = code ?? 1;
 }
 
 async function measure(dir: string, options: Options): Promise<Record<string, number>> {
@@ -194,9 +161,13 @@ function text(figures: Record<string, number>): string {
     .join('');
 }
 
-main().catch((error: unknown) => {
-  // Interrupted: that the children are gone is no news.
-  if (process.exitCode === undefined)
-    process.stderr.write(`bench recall: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(process.exitCode ?? 1);
+runBench({
+  name: 'recall',
+  file: __filename,
+  services: 'postgres,s3',
+  chosen: () => {
+    const options = chosen();
+    return { output: options.output, measure: (dir) => measure(dir, options) };
+  },
+  text,
 });

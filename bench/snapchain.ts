@@ -2,17 +2,13 @@
  * How fast a snapshot comes into the tables, proved: against COPY of the same rows by one client, against reading and decoding
  * alone, and against a transaction a row. All in one run; node, worker and Temporal are processes of their own.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { memoryOf, startUntil, stopAll } from './measure/processes';
+import { memoryOf, startUntil } from './measure/processes';
+import { makeDatabase } from '../test/peers/database';
+import { runBench } from './measure/program';
 import { startTemporal } from './measure/temporal';
 import { copyRates, readRate, rowRate } from './snapchain/baselines';
-import { createDatabase } from './snapchain/database';
-import { startNode } from './snapchain/node';
+import { databaseServer, startNode } from './snapchain/node';
 import { scanOnce, workerEnvironment, workerProgram } from './snapchain/scan';
 
 const usage =
@@ -52,38 +48,6 @@ function chosen(): Options {
   return { output: values.output, messages, growth, workers };
 }
 
-async function main(): Promise<void> {
-  const options = chosen();
-  if (process.env['WAYBILL_TEST_POSTGRES_URL'] === undefined) return await withServices();
-  const dir = mkdtempSync(join(tmpdir(), 'waybill-bench-'));
-  const close = async (): Promise<void> => {
-    await stopAll();
-    rmSync(dir, { recursive: true, force: true });
-  };
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.once(name, () => {
-      process.exitCode = name === 'SIGINT' ? 130 : 143;
-      void close().finally(() => process.exit());
-    });
-  try {
-    const figures = await measure(dir, options);
-    const text = Object.entries(figures)
-      .map(([name, value]) => `${name} ${value}\n`)
-      .join('');
-    process.stdout.write(options.output === 'json' ? `${JSON.stringify(figures)}\n` : text);
-  } finally {
-    await close();
-  }
-}
-
-/** PostgreSQL comes from scripts/services.mjs: this program once more, with its address. */
-async function withServices(): Promise<void> {
-  const services = join(__dirname, '..', '..', 'scripts', 'services.mjs');
-  const args = [services, 'exec', 'postgres', '--', process.execPath, __filename, ...process.argv.slice(2)];
-  const [code] = (await once(spawn(process.execPath, args, { stdio: 'inherit' }), 'exit')) as [number | null];
-  process.exitCode = code ?? 1;
-}
-
 async function measure(dir: string, { messages, growth, workers: count }: Options): Promise<Record<string, number>> {
   const temporal = await startTemporal(dir);
   let peakMiB = 0;
@@ -96,7 +60,7 @@ async function measure(dir: string, { messages, growth, workers: count }: Option
     address: string;
     url: string;
   }> => {
-    const [node, database] = await Promise.all([startNode(dir, size), createDatabase()]);
+    const [node, database] = await Promise.all([startNode(dir, size), makeDatabase(databaseServer, 'bench')]);
     const started = Array.from({ length: count }, () =>
       startUntil(
         '"RUNNING"',
@@ -155,7 +119,16 @@ async function measure(dir: string, { messages, growth, workers: count }: Option
   };
 }
 
-void main().catch((error: unknown) => {
-  process.stderr.write(`bench snapchain: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+runBench({
+  name: 'snapchain',
+  file: __filename,
+  services: 'postgres',
+  chosen: () => {
+    const options = chosen();
+    return { output: options.output, measure: (dir) => measure(dir, options) };
+  },
+  text: (figures) =>
+    Object.entries(figures)
+      .map(([each, value]) => `${each} ${value}\n`)
+      .join(''),
 });

@@ -3,7 +3,8 @@ import { Context } from '@temporalio/activity';
 import { proveAccount } from './account-proof';
 import type { Ready, SnapchainDeps } from './activities';
 import type { ConcludeInput, ScanVerdict } from './contract';
-import { firstEventOf, snapshotVersion } from './event';
+import { snapshotVersion } from './event';
+import { versionNow } from './fid-scan';
 import { shardRoot } from './merkle';
 import { notAtOneHeight } from './scan';
 
@@ -48,8 +49,7 @@ async function stillUnproved(
   const still: number[] = [];
   const until = performance.now() + lookMsMax;
   for (const fid of fids) {
-    const { shards } = await node.info(signal);
-    const ver = firstEventOf(shards.find(({ shardIndex }) => shardIndex === shard)?.maxHeight ?? 0);
+    const ver = await versionNow(node, shard, signal);
     const [account] = await destination.accountKeys([fid], signal);
     const { isProved, root, numMessages } =
       account === undefined || performance.now() > until

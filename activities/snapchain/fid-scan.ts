@@ -62,12 +62,16 @@ export interface FidRead {
   readonly isProved: boolean;
 }
 
+/** Of what is read after this was asked: a lower bound. */
+export async function versionNow(node: SnapchainNode, shard: number, signal: AbortSignal): Promise<number> {
+  const { shards } = await node.info(signal);
+  return firstEventOf(shards.find(({ shardIndex }) => shardIndex === shard)?.maxHeight ?? 0);
+}
+
 /** One fid's records into the tables, and what is not among them any more out of them. */
 export async function readFid(context: FidContext, fid: number): Promise<FidRead> {
   const { node, destination, settings, leg } = context;
-  const { shards } = await node.info(leg.signal);
-  const height = shards.find(({ shardIndex }) => shardIndex === settings.shard)?.maxHeight ?? 0;
-  const ver = firstEventOf(height);
+  const ver = await versionNow(node, settings.shard, leg.signal);
   const batch = destination.batch();
   const account = new Account(batch, context, { fid, ver });
   for (const store of stores)

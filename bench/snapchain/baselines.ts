@@ -14,7 +14,8 @@ import { RowMaker } from '../../activities/snapchain/rows';
 import { copyInto } from '../../activities/snapchain/statements';
 import { tableNames, tables, type Row, type TableName } from '../../activities/snapchain/tables';
 import { virtualShards } from '../../activities/snapchain/trie-key';
-import { createDatabase } from './database';
+import { makeDatabase } from '../../test/peers/database';
+import { databaseServer } from './node';
 
 const signal = new AbortController().signal;
 const atOnce = 4;
@@ -46,7 +47,7 @@ export async function copyRates(address: string, expected: number): Promise<Copy
 
 /** Each of a table's buffers is a COPY of its own. */
 async function copyInSeconds(buffers: (table: TableName) => Iterable<Buffer>): Promise<number> {
-  const target = await createDatabase();
+  const target = await makeDatabase(databaseServer, 'bench');
   const destination = createPostgresDestination({ url: target.url, maxConnections: 1 });
   await destination.migrate(signal);
   await destination.close();
@@ -120,7 +121,7 @@ export async function readRate(address: string): Promise<number> {
 /** Messages a second: the first ones, a transaction each, into tables as the job has them. */
 export async function rowRate(address: string, count: number): Promise<number> {
   await loadHashing();
-  const target = await createDatabase();
+  const target = await makeDatabase(databaseServer, 'bench');
   const destination = createPostgresDestination({ url: target.url, maxConnections: 1 });
   await destination.migrate(signal);
   const client = new Client({ connectionString: target.url });

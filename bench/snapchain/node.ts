@@ -6,6 +6,9 @@ import { childOf, endOf, type Child } from '../measure/processes';
 
 const program = join(__dirname, '..', '..', 'test', 'peers', 'snapchain', 'main.js');
 
+/** Where each measurement makes a database of its own. */
+export const databaseServer = process.env['WAYBILL_TEST_POSTGRES_URL'] ?? '';
+
 export interface BenchNode {
   readonly child: Child;
   readonly address: string;

@@ -1,10 +1,8 @@
 /** What a recall worker configured as this process is needs of its surroundings, as far as a look from outside can tell. */
-import { connect } from 'node:net';
 import type { Config } from '../../workers/config';
-import { messageOf, no, yes, type Finding } from '../finding';
+import { no, yes, type Finding } from '../finding';
 import { plural } from '../format';
-
-const answerMsMax = 5000;
+import { reached } from '../reached';
 
 /** Nothing where no database is configured: the worker is elsewhere, and so is its doctor. */
 export async function recallFindings(config: Config): Promise<readonly Finding[]> {
@@ -21,7 +19,7 @@ async function databaseFinding(url: string): Promise<Finding[]> {
   if (hostname === '') return [];
   const at = `${hostname}:${port || '5432'}`;
   const fix = 'start PostgreSQL, or correct recall.database.url';
-  return [await reached('database', at, hostname, Number(port || '5432'), fix)];
+  return [await reached('database', { at, host: hostname, port: Number(port || '5432') }, fix)];
 }
 
 async function storeFinding(config: Config): Promise<Finding[]> {
@@ -30,7 +28,9 @@ async function storeFinding(config: Config): Promise<Finding[]> {
   const fix = 'start the S3 server, or correct recall.s3.endpoint';
   if (!URL.canParse(endpoint)) return [no('S3', `${endpoint}: not an address`, 'correct recall.s3.endpoint')];
   const { hostname, port, protocol, host } = new URL(endpoint);
-  return [await reached('S3', host, hostname, Number(port || (protocol === 'https:' ? 443 : 80)), fix)];
+  return [
+    await reached('S3', { at: host, host: hostname, port: Number(port || (protocol === 'https:' ? 443 : 80)) }, fix),
+  ];
 }
 
 function walletFindings(config: Config): Finding[] {
@@ -50,27 +50,4 @@ function walletFindings(config: Config): Finding[] {
     only: 'this worker does nothing but sign',
   }[`${sign}`];
   return [yes(check, `an owner, ${plural(delegates, 'delegate')}; ${signs}`)];
-}
-
-async function reached(check: string, at: string, host: string, port: number, fix: string): Promise<Finding> {
-  try {
-    // In an address IPv6 stands in brackets; a socket wants it without.
-    await connected(host.replace(/^\[|\]$/g, ''), port);
-    return yes(check, `${at} answers`);
-  } catch (error) {
-    return no(check, `${at}: ${messageOf(error)}`, fix);
-  }
-}
-
-function connected(host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, timeout: answerMsMax });
-    const late = new Error(`no answer within ${plural(answerMsMax / 1000, 'second')}`);
-    socket.once('timeout', () => socket.destroy(late));
-    socket.once('error', reject);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve();
-    });
-  });
 }

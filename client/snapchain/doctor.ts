@@ -1,10 +1,7 @@
 /** What a snapchain worker configured as this process is needs of its surroundings, as far as a look from outside can tell. */
-import { connect } from 'node:net';
 import type { Config } from '../../workers/config';
-import { messageOf, no, yes, type Finding } from '../finding';
-import { plural } from '../format';
-
-const answerMsMax = 5000;
+import { no, type Finding } from '../finding';
+import { reached, type Place } from '../reached';
 
 /** Nothing where neither node nor database is configured: the worker is elsewhere, and so is its doctor. */
 export async function snapchainFindings(config: Config): Promise<readonly Finding[]> {
@@ -13,14 +10,7 @@ export async function snapchainFindings(config: Config): Promise<readonly Findin
   const database =
     url === '' || !URL.canParse(url)
       ? []
-      : [
-          reached(
-            'database',
-            new URL(url).hostname,
-            Number(new URL(url).port || '5432'),
-            'start PostgreSQL, or correct snapchain.database.url',
-          ),
-        ];
+      : [reached('database', placeOf(new URL(url), '5432'), 'start PostgreSQL, or correct snapchain.database.url')];
   return await Promise.all([...nodes, ...database]);
 }
 
@@ -28,29 +18,11 @@ async function nodeFinding(endpoint: string): Promise<Finding> {
   const fix = 'start the node, or correct snapchain.sync.snapchain_endpoint';
   const address = /^[a-z]+:\/\//i.test(endpoint) ? endpoint : `http://${endpoint}`;
   if (!URL.canParse(address)) return no('node', `${endpoint}: not an address`, fix);
-  const { hostname, port, protocol } = new URL(address);
-  return await reached('node', hostname, Number(port || (protocol === 'https:' ? 443 : 3383)), fix);
+  const url = new URL(address);
+  return await reached('node', placeOf(url, url.protocol === 'https:' ? '443' : '3383'), fix);
 }
 
-async function reached(check: string, host: string, port: number, fix: string): Promise<Finding> {
-  const at = `${host}:${port}`;
-  try {
-    // In an address IPv6 stands in brackets; a socket wants it without.
-    await connected(host.replace(/^\[|\]$/g, ''), port);
-    return yes(check, `${at} answers`);
-  } catch (error) {
-    return no(check, `${at}: ${messageOf(error)}`, fix);
-  }
-}
-
-function connected(host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, timeout: answerMsMax });
-    const late = new Error(`no answer within ${plural(answerMsMax / 1000, 'second')}`);
-    socket.once('connect', () => resolve());
-    socket.once('timeout', () => reject(late));
-    socket.once('error', reject);
-    socket.once('connect', () => socket.destroy());
-    socket.once('timeout', () => socket.destroy());
-  });
+function placeOf({ hostname, port }: URL, usualPort: string): Place {
+  const found = port || usualPort;
+  return { at: `${hostname}:${found}`, host: hostname, port: Number(found) };
 }

@@ -1,5 +1,5 @@
 /** A snapchain job on real servers: an emulated node, PostgreSQL, Temporal, a worker in this process. */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { Client } from 'pg';
 import type { LegResult } from '../../activities/shared/contract';
 import { createSnapchainActivities, type SnapchainDeps } from '../../activities/snapchain/activities';
@@ -13,37 +13,25 @@ import {
 import { loadHashing } from '../../activities/snapchain/hashing';
 import { connectNode } from '../../activities/snapchain/node-client';
 import { createPostgresDestination } from '../../activities/snapchain/postgres-destination';
+import { makeDatabase, type OwnDatabase } from '../peers/database';
 import { runActivity } from './activity';
 import { neededVariable } from './object-index';
 
-export interface TestDatabase {
-  readonly url: string;
+export interface TestDatabase extends OwnDatabase {
   readonly client: Client;
-  drop(): Promise<void>;
 }
 
-/** A database of its own: the job's schemas have fixed names. */
 export async function createTestDatabase(): Promise<TestDatabase> {
-  const common = neededVariable('WAYBILL_TEST_POSTGRES_URL');
-  const name = `snapchain_${randomBytes(5).toString('hex')}`;
-  const administer = async (sql: string): Promise<void> => {
-    const client = new Client({ connectionString: common });
-    await client.connect();
-    await client.query(sql);
-    await client.end();
-  };
-  await administer(`CREATE DATABASE ${name}`);
-  const url = new URL(common);
-  url.pathname = `/${name}`;
-  const client = new Client({ connectionString: url.href });
+  const own = await makeDatabase(neededVariable('WAYBILL_TEST_POSTGRES_URL'), 'snapchain');
+  const client = new Client({ connectionString: own.url });
   client.on('error', () => undefined);
   await client.connect();
   return {
-    url: url.href,
+    url: own.url,
     client,
     drop: async () => {
       await client.end();
-      await administer(`DROP DATABASE ${name} WITH (FORCE)`);
+      await own.drop();
     },
   };
 }

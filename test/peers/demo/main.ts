@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { startRecallNetwork, type RecallPeer } from '../recall/network';
 import { replayRecording } from '../snapchain/replay';
 import type { SnapchainNode } from '../snapchain/node';
-import { makeDatabase, type DemoDatabase } from './database';
+import { makeDatabase, type OwnDatabase } from '../database';
 import { makeRows, type Rows, type StoreAddress } from './rows';
 
 const network = 'emulated';
@@ -41,7 +41,7 @@ interface Ends {
   readonly rows: Rows;
   readonly peer: RecallPeer;
   readonly node: SnapchainNode;
-  readonly farcaster: DemoDatabase;
+  readonly farcaster: OwnDatabase;
 }
 
 /** All or none. */
@@ -50,7 +50,7 @@ async function startEnds(databaseUrl: string, store: StoreAddress): Promise<Ends
     makeRows(databaseUrl, store),
     startRecallNetwork({ blockSeconds, wallets: 1 }),
     replayRecording(recording),
-    makeDatabase(databaseUrl),
+    makeDatabase(databaseUrl, 'waybill_demo'),
   ]);
   if (
     rows.status === 'fulfilled' &&

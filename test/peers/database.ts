@@ -1,14 +1,16 @@
-/** A database of the demo's own: the snapchain job's schemas have fixed names. */
+/** A database of somebody's own on a server that is there: the snapchain job's schemas have fixed names. */
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 
-export interface DemoDatabase {
+export interface OwnDatabase {
   readonly url: string;
+  /** Also where somebody is still connected. */
   drop(): Promise<void>;
 }
 
-export async function makeDatabase(serverUrl: string): Promise<DemoDatabase> {
-  const name = `waybill_demo_${randomBytes(4).toString('hex')}`;
+/** `<prefix>_<random>`. */
+export async function makeDatabase(serverUrl: string, prefix: string): Promise<OwnDatabase> {
+  const name = `${prefix}_${randomBytes(5).toString('hex')}`;
   const administer = async (sql: string): Promise<void> => {
     const client = new Client({ connectionString: serverUrl });
     await client.connect();
