@@ -141,14 +141,15 @@ export async function createJob(
 
 /** Triggers a run and returns it. */
 export async function triggerRun(client: Client, job: ScheduleHandle): Promise<WorkflowHandle> {
-  const before = (await job.describe()).info.recentActions.length;
+  const newestRun = async (): Promise<string | null> => {
+    const action = (await job.describe()).info.recentActions.at(-1)?.action;
+    return action?.type === 'startWorkflow' ? action.workflow.workflowId : null;
+  };
+  const before = await newestRun();
   await job.trigger(ScheduleOverlapPolicy.SKIP);
   for (let attempt = 0; attempt < 100; attempt += 1) {
-    const { recentActions } = (await job.describe()).info;
-    const action = recentActions.at(-1)?.action;
-    if (recentActions.length > before && action?.type === 'startWorkflow') {
-      return client.workflow.getHandle(action.workflow.workflowId);
-    }
+    const now = await newestRun();
+    if (now !== null && now !== before) return client.workflow.getHandle(now);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`job ${job.scheduleId}: triggered, but no run began`);
