@@ -4,8 +4,9 @@ import { proveAccount } from './account-proof';
 import type { Ready, SnapchainDeps } from './activities';
 import type { ConcludeInput, ScanVerdict } from './contract';
 import { snapshotVersion } from './event';
-import { versionNow } from './fid-scan';
+
 import { shardRoot } from './merkle';
+import { versionNow } from './records';
 import { notAtOneHeight } from './scan';
 
 export async function concludeScan(

@@ -21,6 +21,7 @@ export const recordTypes = [
   'storage_lends',
   'fnames',
   'onchain_events',
+  'gasless_keys',
 ] as const;
 export type RecordType = (typeof recordTypes)[number];
 

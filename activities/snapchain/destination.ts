@@ -51,6 +51,8 @@ export interface Destination {
   ): Promise<number>;
   /** The trie keys that the tables' living rows of these fids make, but for key messages, which no table has. */
   accountKeys(fids: readonly number[], signal: AbortSignal): Promise<readonly AccountKeys[]>;
+  /** Of these fids those that have gasless keys by the tables: the keys, in ascending order. */
+  gaslessKeys(fids: readonly number[], signal: AbortSignal): Promise<ReadonlyMap<number, readonly Buffer[]>>;
   /** Rows of each table, and the bytes of the whole on disk. Rows are PostgreSQL's own estimates. */
   size(
     signal: AbortSignal,

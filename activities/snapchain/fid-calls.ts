@@ -1,8 +1,11 @@
 /** What a node tells fid by fid: the way around a page that it cannot serve, and to a single user. */
 import { RecordRefused } from '../shared/failures';
+import { decodeMessage } from './message-data';
+import { isNodeFailure } from './node-failures';
 import { understood, type Answer, type GrpcCalls } from './grpc-calls';
 import type { FidStore, SnapchainNode } from './source';
 import { wireType, type WireType } from './schema';
+import { messageTypes, type GaslessKey } from './wire';
 
 const methods: Readonly<Record<FidStore, string>> = {
   casts: 'GetAllCastMessagesByFid',
@@ -27,11 +30,33 @@ const proofsAnswer = wireType<{ readonly proofs: readonly Buffer[] }>('NameProof
 const onChainQuestion = wireType<{ fid: number; eventType: number } & Token>('OnChainEventsQuestion');
 const onChainAnswer = wireType<{ readonly events: readonly Buffer[] } & Paged>('OnChainEventsAnswer');
 
+const signersAnswer = wireType<
+  {
+    readonly signers: readonly (Omit<GaslessKey, 'ttlSeconds'> & { readonly source: number; readonly ttl: number })[];
+  } & Paged
+>('SignersAnswer');
+const chunksQuestion = wireType<{ shardId: number; start: number; stop: number }>('ChunksQuestion');
+const chunksAnswer = wireType<{ readonly chunks: readonly { readonly transactions: readonly Transaction[] }[] }>(
+  'ChunksAnswer',
+);
+
+interface Transaction {
+  readonly fid: number;
+  readonly userMessages: readonly Buffer[];
+  readonly systemMessages: readonly {
+    readonly blockEvent: {
+      readonly data: { readonly mergeMessage: { readonly message: Buffer } | null } | null;
+    } | null;
+  }[];
+}
+
+/** Of a key: 1 is the chain's log, which is read as events. */
+const offChain = 2;
 const pageSize = 1000; // 0.4 MB of messages; a node's own default is 10,000
 
 export function fidCalls(
   calls: GrpcCalls,
-): Pick<SnapchainNode, 'fids' | 'messagesOf' | 'nameProofsOf' | 'onChainEventsOf'> {
+): Pick<SnapchainNode, 'fids' | 'messagesOf' | 'nameProofsOf' | 'onChainEventsOf' | 'gaslessKeysOf' | 'keyMessagesIn'> {
   return {
     fids: (shardIndex, signal) =>
       pagesOf(calls, fidsAnswer, signal, {
@@ -66,7 +91,48 @@ export function fidCalls(
         request: (token) => onChainQuestion.encode({ fid, eventType, pageSize, ...token }),
         items: ({ events }) => events,
       }),
+    gaslessKeysOf: async (fid, signal) => {
+      const keys: GaslessKey[] = [];
+      try {
+        for await (const page of pagesOf(calls, signersAnswer, signal, {
+          method: 'HubService/GetSignersByFid',
+          what: `GetSignersByFid of fid ${fid}`,
+          request: (token) => fidQuestion.encode({ fid, pageSize, ...token }),
+          items: ({ signers }) => signers,
+        }))
+          for (const { source, key, keyType, scopes, ttl, nonce, requestFid, addedAt } of page)
+            if (source === offChain) keys.push({ key, keyType, scopes, ttlSeconds: ttl, nonce, requestFid, addedAt });
+      } catch (error) {
+        if (isNodeFailure(error, 'notOffered')) return null;
+        throw error;
+      }
+      return keys.sort((a, b) => Buffer.compare(a.key, b.key));
+    },
+    keyMessagesIn: async ({ shardIndex, height }, signal) => {
+      const what = `GetShardChunks of shard ${shardIndex}, block ${height}`;
+      const request = chunksQuestion.encode({ shardId: shardIndex, start: height, stop: height + 1 });
+      const answer = await calls.ask({ method: 'HubService/GetShardChunks', request, kind: 'fid', what, signal });
+      const { chunks } = understood(chunksAnswer, answer, what);
+      if (chunks.length === 0) return null;
+      const where = `${what} from ${answer.node}`;
+      const fids = chunks.flatMap(({ transactions }) => transactions.flatMap((each) => keyMessagesOf(each, where)));
+      return [...new Set(fids)];
+    },
   };
+}
+
+/** Shard 0 merges key messages, and the others hear of them from it; a message that cannot be read may be one. */
+function keyMessagesOf({ fid, userMessages, systemMessages }: Transaction, where: string): number[] {
+  const merged = systemMessages.flatMap(({ blockEvent }) => blockEvent?.data?.mergeMessage?.message ?? []);
+  return [...userMessages, ...merged].flatMap((bytes) => {
+    try {
+      const message = decodeMessage(bytes, where);
+      return message.type === messageTypes.keyAdd || message.type === messageTypes.keyRemove ? [message.fid] : [];
+    } catch (error) {
+      if (!(error instanceof RecordRefused)) throw error;
+      return fid > 0 ? [fid] : [];
+    }
+  });
 }
 
 interface PagedCall<T, Item> {

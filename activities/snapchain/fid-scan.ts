@@ -1,7 +1,7 @@
 /**
  * Fid by fid, over the calls that give one user's records: the way around a page that no node can serve, and to repair an
- * account. Slower by far than pages, and not all of it: messages of keys are given by no call, and of those with a proof
- * of a name the proof alone, from which the message is made again and proved by its hash.
+ * account. Slower by far than pages, and not all of it: of key messages no call gives more than the keys, and of those with a
+ * proof of a name the proof alone, from which the message is made again and proved by its hash.
  *
  * The version of what is read is the height before the first question: a lower bound, so that the tail's word wins.
  */
@@ -11,13 +11,12 @@ import { isSubtree, proveAccount } from './account-proof';
 import { decodeNameProof, decodeOnChainEvent } from './chain-record';
 import type { SnapchainSettings } from './contract';
 import type { Batch, Destination } from './destination';
-import { firstEventOf } from './event';
 import { decodeMessage, messageOfProof } from './message-data';
-import { checksOf, quarantineRow, rowOptions } from './records';
+import { checksOf, quarantineRow, rowOptions, versionNow, wantsKeys } from './records';
 import { RowMaker } from './rows';
 import type { FidStore, SnapchainNode } from './source';
 import { fnameKey, homeShardOf, messageKey, messageTypeByte, onChainKey, virtualShardOf } from './trie-key';
-import { messageTypes, onChainTypes, type NameProof } from './wire';
+import { messageTypes, onChainTypes, type GaslessKey, type NameProof } from './wire';
 
 const stores: readonly FidStore[] = [
   'casts',
@@ -62,12 +61,6 @@ export interface FidRead {
   readonly isProved: boolean;
 }
 
-/** Of what is read after this was asked: a lower bound. */
-export async function versionNow(node: SnapchainNode, shard: number, signal: AbortSignal): Promise<number> {
-  const { shards } = await node.info(signal);
-  return firstEventOf(shards.find(({ shardIndex }) => shardIndex === shard)?.maxHeight ?? 0);
-}
-
 /** One fid's records into the tables, and what is not among them any more out of them. */
 export async function readFid(context: FidContext, fid: number): Promise<FidRead> {
   const { node, destination, settings, leg } = context;
@@ -84,6 +77,8 @@ export async function readFid(context: FidContext, fid: number): Promise<FidRead
       for (const bytes of events) account.onChain(bytes);
   for (const bytes of await node.nameProofsOf(fid, leg.signal)) account.name(bytes);
   await account.messagesOfNames();
+  const keys = wantsKeys(settings) ? await node.gaslessKeysOf(fid, leg.signal) : null;
+  if (keys !== null && keys.length > 0) account.gaslessKeys(keys);
   const { isProved, root, numMessages, reason } = await proveAccount(
     node,
     { shardIndex: settings.shard, fid, keys: account.sortedKeys() },
@@ -161,6 +156,10 @@ class Account {
       for (const message of messages) this.rows.message(message, ver);
       return;
     }
+  }
+
+  gaslessKeys(keys: readonly GaslessKey[]): void {
+    this.rows.gaslessKeys(this.of.fid, keys, this.of.ver);
   }
 
   sortedKeys(): readonly Buffer[] {

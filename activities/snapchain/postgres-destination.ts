@@ -10,6 +10,7 @@ import type { AccountKeys, Batch, Destination, ProgressLine } from './destinatio
 import { migrate, schema } from './migrate';
 import {
   accountEvents,
+  accountGaslessKeys,
   accountNames,
   accountParts,
   copyInto,
@@ -194,6 +195,13 @@ class PostgresDestination implements Destination {
       ),
       bytes: rows.reduce((sum, { bytes }) => sum + Number(bytes), 0),
     };
+  }
+
+  async gaslessKeys(fids: readonly number[], signal: AbortSignal): Promise<ReadonlyMap<number, readonly Buffer[]>> {
+    const { rows } = await this.database.use(signal, (client) =>
+      client.query<{ fid: string; keys: string[] }>(accountGaslessKeys, [fids]),
+    );
+    return new Map(rows.map(({ fid, keys }) => [Number(fid), keys.map((key) => Buffer.from(key.slice(2), 'hex'))]));
   }
 
   close(): Promise<void> {

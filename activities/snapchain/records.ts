@@ -1,10 +1,12 @@
 /** What scan, tail and repair share: which records are wanted, how those that cannot be read are kept. */
 import type { RecordType, SnapchainSettings } from './contract';
+import { firstEventOf } from './event';
 import { permanent } from './failures';
 import { signatureChecks, type SignatureChecks } from './hashing';
 import { tellTrouble } from './meter';
 import { isNodeFailure } from './node-failures';
 import type { RowOptions } from './rows';
+import type { SnapchainNode } from './source';
 import type { Row } from './tables';
 
 const rawBytesMax = 1 << 20;
@@ -42,6 +44,15 @@ export function refusedByNode(error: unknown): unknown {
   if (isNodeFailure(error, 'notOffered', 'accessRefused')) return permanent('NodeRefused', error.message, error);
   if (isNodeFailure(error, 'requestRefused')) return permanent('ShardRefused', error.message, error);
   return error;
+}
+
+export const wantsKeys = ({ types }: Pick<SnapchainSettings, 'types'>): boolean =>
+  types.length === 0 || types.includes('gasless_keys');
+
+/** A lower bound of what is read after this was asked, as a version: the first event of the node's newest block. */
+export async function versionNow(node: SnapchainNode, shard: number, signal: AbortSignal): Promise<number> {
+  const { shards } = await node.info(signal);
+  return firstEventOf(shards.find(({ shardIndex }) => shardIndex === shard)?.maxHeight ?? 0);
 }
 
 /** Counts worth telling. */

@@ -3,7 +3,15 @@ import type { RecordType } from './contract';
 import type { HubEvent } from './event';
 import type { Entry } from './page';
 import { tables, type Row, type TableName } from './tables';
-import { messageTypes, type CastAdd, type Message, type NameProof, type OnChainEvent, type Target } from './wire';
+import {
+  messageTypes,
+  type CastAdd,
+  type GaslessKey,
+  type Message,
+  type NameProof,
+  type OnChainEvent,
+  type Target,
+} from './wire';
 
 /** dead: pruned, revoked, replaced, swept. */
 export const states = { dead: 0, added: 1, removed: 2 } as const;
@@ -122,7 +130,7 @@ export class RowMaker {
           this.sink.add('storage_lends', [fid, body.toFid, ...version, hash, body.units, body.unitType]);
         break;
       default:
-        // Key messages, frame actions and channels have no table: keys come with GetSignersByFid, the others not at all.
+        // Key messages, frame actions and channels have no table: keys come as a list, the others not at all.
         break;
     }
     if (this.options.keepMessages && state !== states.dead) {
@@ -140,6 +148,13 @@ export class RowMaker {
     const { fid, type, transactionHash, logIndex, chainId, blockNumber, blockHash, blockTimestamp, txIndex } = event;
     const place = [chainId, blockNumber, blockHash, blockTimestamp, txIndex, event.version];
     this.sink.add('onchain_events', [fid, type, transactionHash, logIndex, ...place, readable(event.body)]);
+  }
+
+  /** All that a fid has, as one row: what is not in it is gone. */
+  gaslessKeys(fid: number, keys: readonly GaslessKey[], ver: number): void {
+    if (!this.wants('gasless_keys')) return;
+    const list = keys.map(({ key, ...rest }) => ({ key: `0x${key.toString('hex')}`, ...rest }));
+    this.sink.add('gasless_keys', [fid, ver, keys.length > 0 ? states.added : states.dead, list]);
   }
 
   private wants(type: RecordType): boolean {

@@ -8,6 +8,7 @@
 import type { EventHead } from './event';
 import type { AccountRoot } from './merkle';
 import type { Leaf } from './page';
+import type { GaslessKey } from './wire';
 
 export interface NodeInfo {
   readonly node: string;
@@ -100,6 +101,10 @@ export interface SnapchainNode {
   nameProofsOf(fid: number, signal?: AbortSignal): Promise<readonly Buffer[]>;
   /** One type at a time, see `onChainTypes`. */
   onChainEventsOf(fid: number, eventType: number, signal?: AbortSignal): AsyncGenerator<readonly Buffer[]>;
+  /** A fid's keys of key messages as they are now; null of a node that does not offer them. */
+  gaslessKeysOf(fid: number, signal?: AbortSignal): Promise<readonly GaslessKey[] | null>;
+  /** Whose key messages were proposed for a block; null if the node has the block no more. */
+  keyMessagesIn(at: { shardIndex: number; height: number }, signal?: AbortSignal): Promise<readonly number[] | null>;
   /** The subtree now under a key's first bytes: its root and leaves; null if it has none. 5 bytes are an account. */
   subtree(at: { shardIndex: number; prefix: Buffer }, signal?: AbortSignal): Promise<Subtree | null>;
   /** Shard 0's blocks from `start` up to, not with, `stop`. */

@@ -111,3 +111,8 @@ export const accountParts = [
 export const accountEvents = `
   SELECT fid, event_type AS type, transaction_hash AS hash, log_index FROM onchain_events WHERE fid = ANY ($1::bigint[])`;
 export const accountNames = `SELECT fid, name FROM fnames WHERE state <> 0 AND fid = ANY ($1::bigint[])`;
+/** Keys as hexadecimal digits, which are in the order of their bytes. */
+export const accountGaslessKeys = `
+  SELECT g.fid, array_agg(k.each ->> 'key' ORDER BY k.each ->> 'key' COLLATE "C") AS keys
+    FROM gasless_keys g CROSS JOIN LATERAL jsonb_array_elements(g.keys) AS k (each)
+   WHERE g.state = 1 AND g.fid = ANY ($1::bigint[]) GROUP BY g.fid`;

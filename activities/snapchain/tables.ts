@@ -15,7 +15,7 @@ export interface Table {
   readonly key: readonly string[];
   /**
    * How a row meets another of its key. versioned: the higher version wins, and at the same one a living row. named: the
-   * later proof wins. first: what is there stays. last: what comes replaces.
+   * later proof wins. first: what is there stays. last: what comes replaces what is no newer.
    */
   readonly conflict: 'versioned' | 'named' | 'first' | 'last';
   /** Swept when a scan of its fid is complete: rows that are older than the snapshot and not in it are dead. */
@@ -165,6 +165,18 @@ export const tables = {
     ],
     key: ['fid', 'to_fid'],
     conflict: 'versioned',
+    swept: true,
+  },
+  gasless_keys: {
+    name: 'gasless_keys',
+    columns: [
+      ['fid', 'int8'],
+      ['ver', 'int8'],
+      ['state', 'int2'],
+      ['keys', 'jsonb'],
+    ],
+    key: ['fid'],
+    conflict: 'last',
     swept: true,
   },
   onchain_events: {

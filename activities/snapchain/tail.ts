@@ -11,9 +11,19 @@ import type { SnapchainDeps } from './activities';
 import type { TailCursor, TailInput } from './contract';
 import type { Batch, Destination } from './destination';
 import { decodeEvent, firstEventOf, heightOfEvent, sequenceOfEvent, type EventHead } from './event';
+import { keysChangedIn } from './gasless-keys';
 import type { SignatureChecks } from './hashing';
 import { tellCommitted, tellEnds } from './meter';
-import { checksOf, nonZero, quarantineRow, refusedByNode, rowOptions, wantedFids } from './records';
+import {
+  checksOf,
+  nonZero,
+  quarantineRow,
+  refusedByNode,
+  rowOptions,
+  wantedFids,
+  wantsKeys,
+  type Aside,
+} from './records';
 import { RowMaker } from './rows';
 import type { Doorbell, SnapchainNode } from './source';
 import { homeShardOf } from './trie-key';
@@ -50,6 +60,8 @@ interface Context {
 interface Work {
   readonly batch: Batch;
   readonly rows: RowMaker;
+  /** Blocks that count more events than the log has: of key messages, which have no place in it. */
+  readonly keyBlocks: number[];
   cursor: TailCursor;
   messages: number;
   quarantined: number;
@@ -122,12 +134,14 @@ class Tail {
     const work: Work = {
       batch,
       rows: new RowMaker(batch, rowOptions(settings)),
+      keyBlocks: [],
       cursor: from,
       messages: 0,
       quarantined: 0,
       blocks: 0,
     };
     for (const head of events) this.event(head, work);
+    for (const height of work.keyBlocks) await this.keysOf(height, work);
     const { cursor, messages, quarantined, blocks } = work;
     const line = {
       shard: settings.shard,
@@ -145,13 +159,12 @@ class Tail {
   }
 
   private event(head: EventHead, work: Work): void {
-    const { settings, numShards } = this.context;
     const next = { ...work.cursor, nextId: head.id + 1 };
     try {
       const event = decodeEvent(head);
       if (event.kind === 'blockConfirmed') {
         work.blocks += 1;
-        work.cursor = { ...this.nextBlock(work.cursor, head), nextId: head.id + 1, total: event.totalEvents };
+        work.cursor = { ...this.nextBlock(head, work), nextId: head.id + 1, total: event.totalEvents };
         return;
       }
       work.cursor = { ...next, seen: work.cursor.seen + 1 };
@@ -159,31 +172,49 @@ class Tail {
         throw new RecordRefused(
           `event ${head.id}: message ${event.message.hash.toString('hex')} is not signed by its signer`,
         );
-      const isOwn = (fid: number): boolean =>
-        homeShardOf(fid, numShards) === settings.shard && (this.fids?.has(fid) ?? true);
       const before = work.batch.rows;
-      work.rows.event(event, head.id, isOwn);
+      work.rows.event(event, head.id, this.isOwn);
       if (work.batch.rows > before) work.messages += 1;
     } catch (error) {
-      if (!(error instanceof RecordRefused)) throw error;
-      work.quarantined += 1;
+      this.aside(error, work, { place: `event:${head.id}`, ver: head.id, raw: head.body });
       work.cursor = { ...next, seen: work.cursor.seen + 1 };
-      const aside = { shard: settings.shard, place: `event:${head.id}`, fid: null, ver: head.id };
-      work.batch.add('quarantine', quarantineRow({ ...aside, reason: reasonOf(error), raw: head.body }));
     }
   }
 
+  private readonly isOwn = (fid: number): boolean =>
+    homeShardOf(fid, this.context.numShards) === this.context.settings.shard && (this.fids?.has(fid) ?? true);
+
+  /** Whose keys a block has changed: their lists are committed with it. */
+  private async keysOf(height: number, work: Work): Promise<void> {
+    const { node, leg, settings } = this.context;
+    leg.alive();
+    try {
+      const read = await keysChangedIn(node, { shard: settings.shard, height, isOwn: this.isOwn }, leg.signal);
+      if (read === null)
+        this.note = `block ${height} counts events that its log has not, perhaps of keys, and the node does not give them: verify --repair reads keys anew`;
+      for (const { fid, keys, ver } of read ?? []) work.rows.gaslessKeys(fid, keys, ver);
+    } catch (error) {
+      this.aside(error, work, { place: `block:${height}`, ver: firstEventOf(height), raw: null });
+    }
+  }
+
+  /** What could not be read is kept with its reason. Throws what is no record's trouble. */
+  private aside(error: unknown, work: Work, what: Pick<Aside, 'place' | 'ver' | 'raw'>): void {
+    if (!(error instanceof RecordRefused)) throw error;
+    work.quarantined += 1;
+    const { shard } = this.context.settings;
+    work.batch.add('quarantine', quarantineRow({ ...what, shard, fid: null, reason: reasonOf(error) }));
+  }
+
   /** The block before is complete, and this one comes after it; else there is a hole. */
-  private nextBlock(cursor: TailCursor, head: EventHead): TailCursor {
+  private nextBlock(head: EventHead, { cursor, keyBlocks }: Work): TailCursor {
     const block = heightOfEvent(head.id);
     // The first block of all has the number 1.
     const expected = cursor.block === -1 ? Math.max(1, heightOfEvent(cursor.nextId)) : cursor.block + 1;
     const missing = cursor.total - cursor.seen;
     let { gap } = cursor;
     if (block > expected) gap = { from: gap?.from ?? expected, to: block };
-    // Key messages are counted, and stand in no log.
-    else if (cursor.block !== -1 && missing > 0)
-      this.note = `block ${cursor.block} counts ${missing} events that the log has not: key messages have no place in it`;
+    else if (cursor.block !== -1 && missing > 0 && wantsKeys(this.context.settings)) keyBlocks.push(cursor.block);
     return { ...cursor, block, timestamp: head.timestamp, seen: 1, gap };
   }
 

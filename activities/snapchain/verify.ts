@@ -115,11 +115,30 @@ async function differences(
 ): Promise<{ differing: Difference[]; withKeys: number }> {
   const differing: Difference[] = [];
   let withKeys = 0;
+  const gasless = await destination.gaslessKeys(fids, leg.signal);
   for (const { fid, keys } of await destination.accountKeys(fids, leg.signal)) {
     leg.alive();
     const { isProved, hasKeyMessages, reason } = await proveAccount(node, { shardIndex, fid, keys }, leg.signal);
+    const keysDiffer =
+      hasKeyMessages || gasless.has(fid) ? await keyDifference(node, fid, gasless.get(fid) ?? [], leg.signal) : null;
     if (!isProved) differing.push({ fid, reason: `the tables have ${reason}` });
+    else if (keysDiffer !== null) differing.push({ fid, reason: keysDiffer });
     else if (hasKeyMessages) withKeys += 1;
   }
   return { differing, withKeys };
+}
+
+/** No root covers the list of gasless keys: it is compared with the node's. */
+async function keyDifference(
+  node: Ready['node'],
+  fid: number,
+  known: readonly Buffer[],
+  signal: AbortSignal,
+): Promise<string | null> {
+  const told = await node.gaslessKeysOf(fid, signal);
+  if (told === null) return null;
+  const isSame = told.length === known.length && told.every(({ key }, index) => known[index]?.equals(key));
+  return isSame
+    ? null
+    : `the tables have ${known.length} gasless keys, the node tells ${told.length}, not all the same`;
 }

@@ -179,6 +179,21 @@ export interface KeyRemove {
   readonly nonce: number;
 }
 
+/** A key of a fid's that was added by message and not removed since. No log and no page has it. */
+export interface GaslessKey {
+  readonly key: Buffer;
+  readonly keyType: number;
+  /** Message types the key may sign. */
+  readonly scopes: readonly number[];
+  /** It expires when it was not used for so long. */
+  readonly ttlSeconds: number;
+  readonly nonce: number;
+  /** The app that asked for it. */
+  readonly requestFid: number;
+  /** Unix seconds. */
+  readonly addedAt: number;
+}
+
 /** Channel messages are known by type only: no network but the devnet has them, and their fields are not settled. */
 export interface ChannelMessage {
   readonly kind: 'channel';

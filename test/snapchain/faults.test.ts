@@ -1,57 +1,25 @@
 /** What a node gets wrong on its pages and in its log: read again, read otherwise, or put aside and told; the rest complete. */
-import type { ScanCursor, ScanVerdict, VerifyVerdict } from '../../activities/snapchain/contract';
-import { verifySettings } from '../../activities/snapchain/contract';
 import { virtualShardOf } from '../../activities/snapchain/trie-key';
 import type { Fault, FaultRule, PageFault } from '../peers/snapchain/faults';
-import { Ledger } from '../peers/snapchain/ledger';
-import { startSnapchainNode, type LedgerNode, type SnapchainNodeOptions } from '../peers/snapchain/ledger-node';
-import { loadHashing } from '../peers/snapchain/trie';
+import { startSnapchainNode } from '../peers/snapchain/ledger-node';
 import { countsOf } from '../peers/snapchain/truth';
-import { fill, World } from '../peers/snapchain/world';
-import { runActivity } from '../support/activity';
 import {
-  createTestDatabase,
-  outcomeOf,
-  scanShard,
-  snapchainParts,
-  tailShard,
-  type Outcome,
-  type SnapchainParts,
-  type TestDatabase,
-} from '../support/snapchain-case';
+  database,
+  more,
+  node,
+  parts,
+  quarantine,
+  replaceParts,
+  scanAll,
+  setUp,
+  shards,
+  useNetworkCase,
+  verify,
+  world,
+} from '../support/network-case';
+import { outcomeOf, scanShard, tailShard, type Outcome } from '../support/snapchain-case';
 
-const shards = [1, 2];
-let node: LedgerNode;
-let world: World;
-let database: TestDatabase;
-let parts: SnapchainParts;
-
-beforeAll(loadHashing);
-beforeEach(async () => {
-  database = await createTestDatabase();
-});
-afterEach(async () => {
-  await parts.close();
-  await node.stop();
-  await database.drop();
-});
-
-/** A network of twenty people, and what a worker beside it has. */
-async function setUp(options: Partial<SnapchainNodeOptions> & { keysPerMille?: number } = {}): Promise<void> {
-  const { keysPerMille = 0, ...rest } = options;
-  const ledger = new Ledger({ shards: 2 });
-  world = new World({ seed: 11, fids: 20, keysPerMille });
-  fill(ledger, world, { messages: 1500, messagesPerBlock: 300 });
-  node = await startSnapchainNode({ ledger, pageSize: 50, ...rest });
-  parts = await snapchainParts([node.address], database.url);
-}
-
-const more = (blocks: number): void => {
-  for (let made = 0; made < blocks; made += 1) {
-    const timestamp = node.ledger.timestampAt((node.ledger.shards[0]?.height ?? 0) + 1);
-    node.ledger.applyBlock(world.messages(20, timestamp));
-  }
-};
+useNetworkCase();
 
 /** The first person's home, and a rule for its first page. */
 function struck(fault: Fault, rule: Partial<FaultRule> = {}): { shard: number; fid: number; rule: FaultRule } {
@@ -59,34 +27,6 @@ function struck(fault: Fault, rule: Partial<FaultRule> = {}): { shard: number; f
   const shard = node.ledger.home(fid).index;
   const virtualShard = virtualShardOf(fid);
   return { shard, fid, rule: { method: 'GetShardTransactions', shard, virtualShard, fault, ...rule } };
-}
-
-async function scanAll(): Promise<{ cursors: ScanCursor[]; verdicts: Pick<ScanVerdict, 'shardRoot' | 'unproved'>[] }> {
-  const cursors: ScanCursor[] = [];
-  const verdicts = [];
-  for (const shard of shards) {
-    const lanes = await scanShard(parts.activities, shard);
-    cursors.push(...lanes);
-    verdicts.push(await runActivity(parts.activities.concludeScan, { shard, isWhole: true, lanes }));
-  }
-  return { cursors, verdicts };
-}
-
-const quarantine = async (): Promise<{ place: string; fid: number | null; reason: string }[]> =>
-  (
-    await database.client.query<{ place: string; fid: number | null; reason: string }>(
-      'SELECT place, fid::int, reason FROM snapchain.quarantine ORDER BY place',
-    )
-  ).rows;
-
-async function verify(more: object = {}): Promise<VerifyVerdict[]> {
-  const settings = verifySettings.parse({ settleSeconds: 0, signatureSample: 1, ...more });
-  const verdicts: VerifyVerdict[] = [];
-  for (const shard of shards) {
-    const leg = { lane: `shard ${shard}`, cursor: null, settings, retry: [], budgetMs: 60_000 };
-    verdicts.push((await runActivity(parts.activities.verifyAccounts, leg)).cursor.verdict);
-  }
-  return verdicts;
 }
 
 const pageFaults: readonly PageFault[] = [
@@ -159,22 +99,6 @@ describe('a page that is wrong', () => {
   });
 });
 
-it('key messages poison their pages: everybody is read all the same, and proved but for these', async () => {
-  await setUp({ keysPerMille: 8 });
-  const { verdicts } = await scanAll();
-  const [found, wanted] = [await outcomeOf(database.client), countsOf(node.ledger)];
-  const { KEY_ADD: added = 0, KEY_REMOVE: removed = 0, ...others } = wanted.byType;
-  expect(added).toBeGreaterThan(0);
-  expect(found.byType).toEqual(others);
-  expect(found.messages).toBe(wanted.messages - added - removed);
-  expect(found.onChain).toEqual(wanted.onChain);
-  expect(verdicts.flatMap(({ unproved }) => unproved)).toEqual([]);
-  const checked = await verify();
-  expect(checked.map(({ differing }) => differing)).toEqual([0, 0]);
-  expect(checked.reduce((sum, { proved }) => sum + proved, 0)).toBe(wanted.fids);
-  expect(checked.reduce((sum, { withKeys }) => sum + withKeys, 0)).toBeGreaterThan(0);
-});
-
 describe('a snapshot', () => {
   it('that is lost half way is gone on from with a newer one, and what went meanwhile is swept', async () => {
     await setUp();
@@ -236,8 +160,7 @@ describe('the log', () => {
   it('is gone on with at another node from the start of the block', async () => {
     await setUp();
     const other = await startSnapchainNode({ ledger: node.ledger, pageSize: 50 });
-    await parts.close();
-    parts = await snapchainParts([node.address, other.address], database.url);
+    await replaceParts([node.address, other.address]);
     // A page is a thousand events, and ends in the middle of a block.
     node.faults.set([1, 2, 3].map((nth) => ({ method: 'GetEvents', nth: nth + 1, fault: unavailable })));
     const cursors = [];

@@ -141,15 +141,17 @@ export async function createJob(
 
 /** Triggers a run and returns it. */
 export async function triggerRun(client: Client, job: ScheduleHandle): Promise<WorkflowHandle> {
-  const newestRun = async (): Promise<string | null> => {
+  // Runs of one second have one id, and a server tells the last ten.
+  const newest = async (): Promise<{ workflowId: string; firstExecutionRunId: string } | null> => {
     const action = (await job.describe()).info.recentActions.at(-1)?.action;
-    return action?.type === 'startWorkflow' ? action.workflow.workflowId : null;
+    return action?.type === 'startWorkflow' ? action.workflow : null;
   };
-  const before = await newestRun();
+  const before = await newest();
   await job.trigger(ScheduleOverlapPolicy.SKIP);
   for (let attempt = 0; attempt < 100; attempt += 1) {
-    const now = await newestRun();
-    if (now !== null && now !== before) return client.workflow.getHandle(now);
+    const now = await newest();
+    if (now !== null && now.firstExecutionRunId !== before?.firstExecutionRunId)
+      return client.workflow.getHandle(now.workflowId);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`job ${job.scheduleId}: triggered, but no run began`);

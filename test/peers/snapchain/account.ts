@@ -97,6 +97,10 @@ export class Account {
     if (message.type === messageTypes.lendStorage && message.detail?.target === this.fid) {
       return { merged: false, why: 'a loan to oneself' };
     }
+    const isKeyAdd = (each: SignedMessage | undefined): boolean => each?.type === messageTypes.keyAdd;
+    if (message.slot[0] === 'K' && isKeyAdd(message) === isKeyAdd(held?.message)) {
+      return { merged: false, why: held ? 'the key is there already, or gone' : 'no such key' };
+    }
     const refused = this.#refusedByCompaction(message, ver);
     if (refused) return { merged: false, why: 'compacted' };
     const deleted = held ? [held] : [];

@@ -1,6 +1,7 @@
 /** Blocks on the wire: a data shard's chunk with its transactions as proposed, and shard 0's block, which has none. */
 import { createHash } from 'node:crypto';
 import { encode } from './bytes';
+import { isMergedByShardZero, type SignedMessage } from './messages';
 import type { Block, Operation } from './shard';
 
 const heightBytes = (shard: number, height: number): Buffer => encode((out) => out.uint(1, shard).uint(2, height));
@@ -16,10 +17,39 @@ function systemMessage(operation: Exclude<Operation, { kind: 'message' | 'revoke
   );
 }
 
-function transaction(operation: Operation): Buffer | undefined {
+const mergeMessageEvent = 1;
+
+/** What shard 0 has merged, as it comes to the others. */
+function blockEvent({ wire }: SignedMessage, { height, timestamp }: Block): Buffer {
+  const data = encode((out) =>
+    out
+      .uint(1, height)
+      .uint(2, mergeMessageEvent)
+      .uint(3, height)
+      .uint(5, timestamp)
+      .nested(
+        7,
+        encode((merge) => merge.nested(1, wire)),
+      ),
+  );
+  const hash = createHash('sha256').update(data).digest();
+  return encode((out) =>
+    out.nested(
+      3,
+      encode((event) => event.bytes(1, hash).nested(2, data)),
+    ),
+  );
+}
+
+function transaction(operation: Operation, block: Block): Buffer | undefined {
   if (operation.kind === 'revoke') return undefined;
   if (operation.kind === 'message') {
-    return encode((out) => out.uint(1, operation.message.fid).nested(2, operation.message.wire));
+    const { message } = operation;
+    return encode((out) =>
+      isMergedByShardZero(message.type)
+        ? out.uint(1, message.fid).nested(3, blockEvent(message, block))
+        : out.uint(1, message.fid).nested(2, message.wire),
+    );
   }
   const fid = operation.kind === 'onChain' ? operation.record.fid : operation.proof.fid;
   return encode((out) => out.uint(1, fid).nested(3, systemMessage(operation)));
@@ -32,7 +62,7 @@ export function chunkBytes(shard: number, block: Block, root: Buffer): Buffer {
   return encode((out) => {
     out.nested(1, header).bytes(2, block.hash);
     for (const operation of block.operations) {
-      const bytes = transaction(operation);
+      const bytes = transaction(operation, block);
       if (bytes) out.nested(3, bytes);
     }
     out.nested(

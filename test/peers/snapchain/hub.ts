@@ -4,7 +4,7 @@ import { byAge } from './account';
 import { blockBytes } from './blocks';
 import { encode, type Fields } from './bytes';
 import type { Ledger } from './ledger';
-import { messageTypes, type SignedMessage } from './messages';
+import { farcasterEpoch, messageTypes, type SignedMessage } from './messages';
 import { onChainTypes, type OnChainRecord } from './records';
 import type { ShardState } from './shard';
 import { CallError, codes } from './snapshot';
@@ -166,6 +166,11 @@ function pageOf<T>(list: readonly T[], request: Fields, fields: PageFields): { i
   return { items: ordered.slice(from, from + size), token };
 }
 
+/** The app that asks for every key here. */
+export const requestFid = 9152;
+/** Of a fid. */
+const gaslessKeysMax = 1000;
+
 const usual: PageFields = { size: 2, token: 3, reverse: 4 };
 
 /** Adds and removes of a store, by time and hash. */
@@ -213,40 +218,44 @@ function fidCalls(ledger: Ledger): Record<string, Unary> {
         out.bytes(2, token);
       });
     },
-    GetSignersByFid: (request) => signersBytes(request.uint(1), onChainOf(request.uint(1)), heldOf(request.uint(1))),
+    GetSignersByFid: (request) => signersBytes(request, onChainOf(request.uint(1)), heldOf(request.uint(1))),
   };
 }
 
-/** Keys that may sign for a fid now: from the chain the last word of each, from messages those added and not removed. */
-function signersBytes(fid: number, records: readonly OnChainRecord[], held: readonly SignedMessage[]): Buffer {
-  const active = new Map<string, Buffer>();
+/** Keys that may sign for a fid now: from the chain the last word of each, then of messages those added and not removed. */
+function signersBytes(request: Fields, records: readonly OnChainRecord[], held: readonly SignedMessage[]): Buffer {
+  const fid = request.uint(1);
+  const onChain = new Map<string, Buffer>();
   for (const { type, signer, wire } of records) {
     if (type !== onChainTypes.signer || !signer) continue;
-    if (signer.change === 1) active.set(signer.key, wire);
-    else active.delete(signer.key);
+    const key = Buffer.from(signer.key, 'latin1');
+    const bytes = encode((each) => each.uint(1, 1).bytes(2, key).uint(3, 1).uint(4, fid).nested(12, wire));
+    if (signer.change === 1) onChain.set(signer.key, bytes);
+    else onChain.delete(signer.key);
   }
-  const gasless = held.filter((message) => message.type === messageTypes.keyAdd);
+  const gasless = held
+    .filter((message) => message.type === messageTypes.keyAdd)
+    .map(({ slot, detail, timestamp }) => {
+      const addedAt = timestamp + farcasterEpoch;
+      const ttl = detail?.ttlSeconds ?? 0;
+      return encode((each) =>
+        each
+          .uint(1, 2)
+          .bytes(2, Buffer.from(slot.slice(1), 'latin1'))
+          .uint(3, 1)
+          .uint(4, fid)
+          .present(5, addedAt)
+          .present(6, addedAt)
+          .present(7, ttl)
+          .present(8, addedAt + ttl)
+          .packed(9, detail?.scopes ?? [])
+          .present(10, requestFid)
+          .present(11, detail?.nonce ?? 0),
+      );
+    });
+  const { items, token } = pageOf([...onChain.values(), ...gasless], request, usual);
   return encode((out) => {
-    for (const [key, wire] of active) {
-      out.nested(
-        1,
-        encode((each) => each.uint(1, 1).bytes(2, Buffer.from(key, 'latin1')).uint(3, 1).uint(4, fid).nested(12, wire)),
-      );
-    }
-    for (const { slot, detail } of gasless) {
-      const key = Buffer.from(slot.slice(1), 'latin1');
-      out.nested(
-        1,
-        encode((each) =>
-          each
-            .uint(1, 2)
-            .bytes(2, key)
-            .uint(3, 1)
-            .uint(4, fid)
-            .present(11, detail?.nonce ?? 0),
-        ),
-      );
-    }
-    out.uint(3, gasless.length);
+    for (const each of items) out.nested(1, each);
+    out.bytes(2, token).uint(3, gasless.length).uint(4, gaslessKeysMax);
   });
 }

@@ -5,7 +5,7 @@
 import { EventEmitter } from 'node:events';
 import { chunkBytes } from './blocks';
 import { encodeEvent, type LedgerEvent } from './events';
-import { messageTypes } from './messages';
+import { isMergedByShardZero, messageTypes } from './messages';
 import { ShardState, type LedgerRules, type Operation } from './shard';
 import { Snapshot } from './snapshot';
 import { homeShardOf } from './trie';
@@ -90,7 +90,7 @@ export class Ledger {
 
   #isFannedOut(type: number, engine: number): boolean {
     if (type === messageTypes.verificationAdd || type === messageTypes.verificationRemove) return engine >= 21;
-    return type === messageTypes.lendStorage || type === messageTypes.keyAdd || type === messageTypes.keyRemove;
+    return isMergedByShardZero(type);
   }
 
   timestampAt(height: number): number {

@@ -21,6 +21,8 @@ export interface MessageDetail {
   readonly value?: string;
   readonly name?: string;
   readonly nonce?: number;
+  readonly scopes?: readonly number[];
+  readonly ttlSeconds?: number;
   /** The proof in a username proof message, as it is on the wire. */
   readonly proof?: Buffer;
 }
@@ -188,11 +190,18 @@ function describe(type: number, body: Buffer, hash: string): { slot: string; det
       return { slot: `s${fields.uint(1)}`, detail: { target: fields.uint(1), units: fields.uint(2) } };
     case messageTypes.keyAdd:
     case messageTypes.keyRemove:
-      return { slot: `K${fields.bytes(1).toString('latin1')}`, detail: { nonce: fields.uint(5) } };
+      return {
+        slot: `K${fields.bytes(1).toString('latin1')}`,
+        detail: { nonce: fields.uint(5), scopes: fields.uints(9), ttlSeconds: fields.uint(10) },
+      };
     default:
       return { slot: `?${hash}`, detail: undefined };
   }
 }
+
+/** Of these shard 0 is the first to hear, and every data shard hears of them from it. */
+export const isMergedByShardZero = (type: number): boolean =>
+  type === messageTypes.lendStorage || type === messageTypes.keyAdd || type === messageTypes.keyRemove;
 
 /** True of the types that take something back. */
 export const isRemove = (type: number): boolean =>

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Account, Held } from './account';
 import type { Ledger } from './ledger';
-import { isRemove, messageTypes } from './messages';
+import { farcasterEpoch, isRemove, messageTypes } from './messages';
 
 const typeNames: Record<number, string> = {
   1: 'CAST_ADD',
@@ -142,4 +142,20 @@ export function rowsOf(ledger: Ledger, table: TruthTable): TruthRow[] {
     }
   }
   return rows.sort((a, b) => a.fid - b.fid || (a.key < b.key ? -1 : 1));
+}
+
+/** Gasless keys that are active now, as lines: fid, key, nonce, time to live, scopes, Unix seconds of the message. */
+export function gaslessKeysOf(ledger: Ledger): string[] {
+  return [...homeAccounts(ledger)]
+    .sort((a, b) => a.fid - b.fid)
+    .flatMap(({ fid, slots }) =>
+      [...slots.values()]
+        .filter(({ message }) => message.type === messageTypes.keyAdd)
+        .map(({ message: { slot, detail, timestamp } }) => {
+          const key = `0x${Buffer.from(slot.slice(1), 'latin1').toString('hex')}`;
+          const scopes = `[${(detail?.scopes ?? []).join(', ')}]`;
+          return `${fid} ${key} ${detail?.nonce} ${detail?.ttlSeconds} ${scopes} ${timestamp + farcasterEpoch}`;
+        })
+        .sort(),
+    );
 }

@@ -51,6 +51,7 @@ export class World {
   readonly #random: () => number;
   readonly #signers = new Map<number, Signer>();
   readonly #casts: Past[] = [];
+  readonly #keys: { readonly fid: number; readonly key: Buffer }[] = [];
   readonly #liked: { by: number; cast: Past }[] = [];
   readonly #links = new Map<number, number[]>();
   #made = 0;
@@ -144,16 +145,19 @@ export class World {
     );
   }
 
+  /** Two keys of three stay. */
+  #keyMessage(fid: number, timestamp: number): SignedMessage {
+    const old = this.#below(3) === 0 ? this.#keys.shift() : undefined;
+    if (old !== undefined) return this.sign(old.fid, bodies.keyRemove(old.key, this.#made), timestamp);
+    const key = this.#bytes(`key ${this.#made}`, 32);
+    this.#keys.push({ fid, key });
+    return this.sign(fid, bodies.keyAdd(key, this.#made, [1, 3, 5], 86_400), timestamp);
+  }
+
   #next(timestamp: number): SignedMessage {
     this.#made += 1;
     const fid = this.#one(this.fids);
-    if (this.#below(1000) < (this.#options.keysPerMille ?? 0)) {
-      return this.sign(
-        fid,
-        bodies.keyAdd(this.#bytes(`key ${this.#made}`, 32), this.#made, [1, 3, 5], 86_400),
-        timestamp,
-      );
-    }
+    if (this.#below(1000) < (this.#options.keysPerMille ?? 0)) return this.#keyMessage(fid, timestamp);
     const message = this.sign(fid, this.#body(fid, timestamp), timestamp);
     if (message.type === 1) {
       const past = { fid, hash: Buffer.from(message.hash, 'latin1') };
