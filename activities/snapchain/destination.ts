@@ -10,8 +10,8 @@ export interface Batch extends RowSink {
   readonly rows: number;
   /** Bytes, about. */
   readonly size: number;
-  /** After the rows: what these fids have that is older than `ver` is dead. */
-  sweep(fids: readonly number[], ver: number): void;
+  /** After the rows: what these fids have that is older than `ver` is dead, in all tables or in these. */
+  sweep(fids: readonly number[], ver: number, of?: readonly TableName[]): void;
   /** For people; the counts are added to what is there. */
   progress(line: ProgressLine): void;
 }

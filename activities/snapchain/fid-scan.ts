@@ -78,7 +78,7 @@ export async function readFid(context: FidContext, fid: number): Promise<FidRead
   for (const bytes of await node.nameProofsOf(fid, leg.signal)) account.name(bytes);
   await account.messagesOfNames();
   const keys = wantsKeys(settings) ? await node.gaslessKeysOf(fid, leg.signal) : null;
-  if (keys !== null && keys.length > 0) account.gaslessKeys(keys);
+  if (keys !== null) account.gaslessKeys(keys);
   const { isProved, root, numMessages, reason } = await proveAccount(
     node,
     { shardIndex: settings.shard, fid, keys: account.sortedKeys() },
@@ -159,7 +159,9 @@ class Account {
   }
 
   gaslessKeys(keys: readonly GaslessKey[]): void {
-    this.rows.gaslessKeys(this.of.fid, keys, this.of.ver);
+    const { fid, ver } = this.of;
+    if (keys.length > 0) this.rows.gaslessKeys(fid, keys, ver);
+    else this.batch.sweep([fid], ver, ['gasless_keys']);
   }
 
   sortedKeys(): readonly Buffer[] {

@@ -47,7 +47,7 @@ const fidAt = Object.fromEntries(
 
 class PostgresBatch implements Batch {
   readonly copies = new Map<TableName, CopyRows>();
-  readonly sweeps: { readonly fids: readonly number[]; readonly ver: number }[] = [];
+  readonly sweeps: { readonly fids: readonly number[]; readonly ver: number; readonly of: readonly TableName[] }[] = [];
   readonly virtualShards = new Set<number>();
   readonly fids = new Set<number>();
   readonly proved: number[] = [];
@@ -86,8 +86,8 @@ class PostgresBatch implements Batch {
     return copy;
   }
 
-  sweep(fids: readonly number[], ver: number): void {
-    if (fids.length > 0) this.sweeps.push({ fids, ver });
+  sweep(fids: readonly number[], ver: number, of: readonly TableName[] = sweptTables): void {
+    if (fids.length > 0) this.sweeps.push({ fids, ver, of });
   }
 
   progress(line: ProgressLine): void {
@@ -143,8 +143,8 @@ class PostgresDestination implements Destination {
       }
       if (copies.has('link_compact_states')) await client.query(endCompacted);
       if (proved.length > 0) await client.query(release, [proved]);
-      for (const { fids: swept, ver } of sweeps)
-        for (const name of sweptTables) await client.query(sweepTable(name), [swept, ver]);
+      for (const { fids: swept, ver, of } of sweeps)
+        for (const name of of) await client.query(sweepTable(name), [swept, ver]);
       if (line !== null) await tellProgress(client, line);
       await client.query('COMMIT');
     });

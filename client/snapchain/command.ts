@@ -44,8 +44,8 @@ const verify: Verb = {
   ],
   examples: ['waybill snapchain verify --sample 0.01', 'waybill snapchain verify --shard 1 --repair -o json'],
   more:
-    'A root covers every living message of a user, those that remove something included. Accounts with gasless keys are\n' +
-    'proved but for these, which a node gives to nobody. Exits 1 on drift, 5 where something could not be proved.',
+    'A root covers every living message of a user, those that remove something included. No root covers the list of\n' +
+    'gasless keys: it is compared with the node’s own. Exits 1 on drift, 5 where something could not be proved.',
   load: async () => (await import('./verify.js')).verify,
 };
 

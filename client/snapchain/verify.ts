@@ -71,7 +71,7 @@ function verdictLines({
   const counts: [string, number, string][] = [
     ['*', differing, 'differing'],
     ['~', repaired, 'repaired'],
-    ['+', withKeys, 'of these proved but for their gasless keys, which a node shows to nobody'],
+    ['+', withKeys, 'of these with gasless keys, whose list is the node’s own'],
   ];
   return [
     `${printable(lane)}: ${differing > 0 ? 'DIFFERS' : 'equal'}`,

@@ -121,7 +121,8 @@ it('accounts in the tables prove against themselves: what is read back makes the
   );
 });
 
-it.each(recordTypes)('only %s, if nothing else is wanted', async (type) => {
+// The recording has no keys of messages: they have tests of their own.
+it.each(recordTypes.filter((type) => type !== 'gasless_keys'))('only %s, if nothing else is wanted', async (type) => {
   for (const shard of shards) await scan(shard, { types: [type] });
   const { rows } = await database.client.query<{ table: string; some: boolean }>(
     recordTypes

@@ -155,3 +155,12 @@ export async function outcomeOf(client: Client): Promise<Outcome> {
     names: names[0]?.count ?? 0,
   };
 }
+
+/** Gasless keys by the readers' view, as lines like the peer's. */
+export async function knownKeys(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ line: string }>(
+    `SELECT concat_ws(' ', fid, key, nonce, ttl_seconds, scopes::text, extract(epoch FROM added_at)::bigint) AS line
+       FROM farcaster.gasless_keys ORDER BY fid, key COLLATE "C"`,
+  );
+  return rows.map(({ line }) => line);
+}

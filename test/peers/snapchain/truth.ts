@@ -47,13 +47,15 @@ function* homeAccounts(ledger: Ledger): Generator<Account> {
   }
 }
 
-export function countsOf(ledger: Ledger): Counts {
+/** With key messages or, as no call gives them to anybody, without. */
+export function countsOf(ledger: Ledger, { keyMessages = true }: { keyMessages?: boolean } = {}): Counts {
   const hashes: string[] = [];
   const byType: Record<string, number> = {};
   const onChain: Record<string, number> = {};
   let [fids, names] = [0, 0];
   for (const account of homeAccounts(ledger)) {
     for (const { message } of account.slots.values()) {
+      if (!keyMessages && message.slot[0] === 'K') continue;
       hashes.push(Buffer.from(message.hash, 'latin1').toString('hex'));
       tally(byType, typeNames[message.type] ?? String(message.type));
     }
