@@ -22,6 +22,14 @@ export async function reached(check: string, { at, host, port }: Place, fix: str
   }
 }
 
+/** A PostgreSQL server. Nothing for one behind a socket, whose folder is a parameter of the address. */
+export async function postgresReached(url: string, fix: string): Promise<readonly Finding[]> {
+  const { hostname, port } = new URL(url);
+  if (hostname === '') return [];
+  const found = port || '5432';
+  return [await reached('database', { at: `${hostname}:${found}`, host: hostname, port: Number(found) }, fix)];
+}
+
 function connected(host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, timeout: answerMsMax });

@@ -2,24 +2,16 @@
 import type { Config } from '../../workers/config';
 import { no, yes, type Finding } from '../finding';
 import { plural } from '../format';
-import { reached } from '../reached';
+import { postgresReached, reached } from '../reached';
 
 /** Nothing where no database is configured: the worker is elsewhere, and so is its doctor. */
 export async function recallFindings(config: Config): Promise<readonly Finding[]> {
   const url = config.get('recall.database.url');
   if (url === '' || !URL.canParse(url)) return [];
-  const findings = await Promise.all([databaseFinding(url), storeFinding(config)]);
+  // Login, table and rights are the worker's to try: it says what is missing when a run begins.
+  const database = postgresReached(url, 'start PostgreSQL, or correct recall.database.url');
+  const findings = await Promise.all([database, storeFinding(config)]);
   return [...findings.flat(), ...walletFindings(config)];
-}
-
-/** Login, table and rights are the worker's to try: it says what is missing when a run begins. */
-async function databaseFinding(url: string): Promise<Finding[]> {
-  const { hostname, port } = new URL(url);
-  // A socket's folder is a parameter.
-  if (hostname === '') return [];
-  const at = `${hostname}:${port || '5432'}`;
-  const fix = 'start PostgreSQL, or correct recall.database.url';
-  return [await reached('database', { at, host: hostname, port: Number(port || '5432') }, fix)];
 }
 
 async function storeFinding(config: Config): Promise<Finding[]> {
