@@ -5,6 +5,6 @@ export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   testTimeout: 60_000,
-  // Two cores: one test file beside the services it uses.
-  maxWorkers: 2,
+  // On two cores: most of a test file's time is waiting, for blocks, heartbeats and restarts.
+  maxWorkers: 3,
 };

@@ -15,7 +15,7 @@ export interface AccountProof {
   /** As the node tells. */
   readonly numMessages: number;
   readonly root: Buffer;
-  /** Empty if it is proved. */
+  /** By type, how many there are and how many the node has; empty if it is proved. */
   readonly reason: string;
 }
 
@@ -37,18 +37,22 @@ export async function proveAccount(node: SnapchainNode, account: Account, signal
   if (rootOf(fid, keys).equals(root)) return { ...proof, isProved: true };
   const differing: string[] = [];
   let ofKeys = 0;
-  for (const type of trieTypes) {
+  const types = [...trieTypes];
+  const subtrees = await Promise.all(types.map(([type]) => subtreeOf(node, account, type, signal)));
+  for (const [index, [type, name]] of types.entries()) {
     const own = keys.filter((key) => typeOf(key) === type);
-    const other = await subtreeOf(node, account, type, signal);
+    const other = subtrees[index] as Awaited<ReturnType<typeof subtreeOf>>;
     if (keyMessages.includes(type)) ofKeys += other.numMessages;
     else if (!other.root.equals(rootOf(fid, own)))
-      differing.push(`${own.length} leaves of trie type ${type}, the node tells ${other.numMessages}`);
+      differing.push(`${name} ${own.length} (node: ${others(own.length, other.numMessages)})`);
   }
   // What is of no type known here counts too.
   if (differing.length === 0 && keys.length + ofKeys !== numMessages)
-    differing.push(`${keys.length} leaves and ${ofKeys} of keys, the node tells ${numMessages}`);
-  return { ...proof, isProved: differing.length === 0, hasKeyMessages: ofKeys > 0, reason: differing.join('; ') };
+    differing.push(`all ${keys.length + ofKeys} (node: ${numMessages})`);
+  return { ...proof, isProved: differing.length === 0, hasKeyMessages: ofKeys > 0, reason: differing.join(', ') };
 }
+
+const others = (own: number, told: number): string => (own === told ? `${told} others` : `${told}`);
 
 /** Of one type: which keys the node has, by the root an account with these alone would have. Empty for none. */
 export async function isSubtree(

@@ -53,6 +53,8 @@ export interface Destination {
   accountKeys(fids: readonly number[], signal: AbortSignal): Promise<readonly AccountKeys[]>;
   /** Of these fids those that have gasless keys by the tables: the keys, in ascending order. */
   gaslessKeys(fids: readonly number[], signal: AbortSignal): Promise<ReadonlyMap<number, readonly Buffer[]>>;
+  /** To which block a shard's log is in the tables; null if it was never read. */
+  liveHeight(shard: number, signal: AbortSignal): Promise<number | null>;
   /** Rows of each table, and the bytes of the whole on disk. Rows are PostgreSQL's own estimates. */
   size(
     signal: AbortSignal,

@@ -197,6 +197,16 @@ class PostgresDestination implements Destination {
     };
   }
 
+  async liveHeight(shard: number, signal: AbortSignal): Promise<number | null> {
+    const { rows } = await this.database.use(signal, (client) =>
+      client.query<{ height: string }>(
+        `SELECT last_processed_height AS height FROM sync_progress WHERE shard_id = $1 AND part = 'live'`,
+        [shard],
+      ),
+    );
+    return rows[0] === undefined ? null : Number(rows[0].height);
+  }
+
   async gaslessKeys(fids: readonly number[], signal: AbortSignal): Promise<ReadonlyMap<number, readonly Buffer[]>> {
     const { rows } = await this.database.use(signal, (client) =>
       client.query<{ fid: string; keys: string[] }>(accountGaslessKeys, [fids]),

@@ -23,12 +23,12 @@ const messageTypeShift = 3;
 export const messageTypeByte = (type: number): number => type << messageTypeShift;
 /** The byte after a fid. */
 export const typeOf = (key: Buffer): number => key[typeAt] as number;
-/** Every such byte that is known here, ascending as in a trie. */
-export const trieTypes: readonly number[] = [
-  ...Object.values(onChainTypes),
-  fnameType,
-  ...Object.values(messageTypes).map(messageTypeByte),
-];
+/** Every such byte that is known here, ascending as in a trie, and what it stands for. */
+export const trieTypes: ReadonlyMap<number, string> = new Map([
+  ...Object.entries(onChainTypes).map(([name, type]) => [type, name] as const),
+  [fnameType, 'fname'],
+  ...Object.entries(messageTypes).map(([name, type]) => [messageTypeByte(type), name] as const),
+]);
 
 interface Place {
   readonly virtualShard: number;

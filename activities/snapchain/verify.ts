@@ -14,6 +14,8 @@ import { homeShardOf } from './trie-key';
 
 const fidsAtOnce = 100;
 const lookAgainMs = 1000;
+/** Blocks come every second: a log that stands still for longer is not followed. */
+const stillMsMax = 4000;
 const nothing: VerifyVerdict = { proved: 0, differing: 0, repaired: 0, withKeys: 0, samples: [] };
 
 export async function verifyAccounts(deps: SnapchainDeps, input: VerifyInput): Promise<LegResult<VerifyCursor>> {
@@ -37,8 +39,9 @@ async function verifyShard(ready: Ready, leg: Leg<VerifyCursor>, { lane, setting
     (wanted?.has(fid) ?? true) &&
     homeShardOf(fid, ready.numShards) === shard &&
     isSampled(fid, settings.sample);
+  const log = new Log(ready.destination, shard, leg.signal);
   const check = async (fids: readonly number[]): Promise<void> => {
-    verdict = await checkFids(ready, leg, { shard, settings, fids, verdict });
+    verdict = await checkFids(ready, leg, { shard, settings, fids, verdict, log });
     afterFid = fids.at(-1) ?? afterFid;
     leg.kept({ afterFid, verdict }, { accounts: fids.length });
   };
@@ -64,12 +67,31 @@ interface Checked {
   readonly settings: VerifyInput['settings'];
   readonly fids: readonly number[];
   readonly verdict: VerifyVerdict;
+  readonly log: Log;
+}
+
+/** Whether somebody brings the tables up to date: if not, what differs now will differ in a while. */
+class Log {
+  private height: number | null = null;
+  private movedAt = performance.now();
+
+  constructor(
+    private readonly destination: Ready['destination'],
+    private readonly shard: number,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  async moves(): Promise<boolean> {
+    const height = await this.destination.liveHeight(this.shard, this.signal);
+    if (height !== this.height) [this.height, this.movedAt] = [height, performance.now()];
+    return performance.now() - this.movedAt < stillMsMax;
+  }
 }
 
 async function checkFids(
   ready: Ready,
   leg: Leg<VerifyCursor>,
-  { shard, settings, fids, verdict }: Checked,
+  { shard, settings, fids, verdict, log }: Checked,
 ): Promise<VerifyVerdict> {
   let { proved, differing, repaired, withKeys } = verdict;
   const samples = [...verdict.samples];
@@ -82,7 +104,7 @@ async function checkFids(
   };
   let left = await look(fids);
   const until = performance.now() + settings.settleSeconds * 1000;
-  while (left.length > 0 && performance.now() < until) {
+  while (left.length > 0 && performance.now() < until && (await log.moves())) {
     await sleep(lookAgainMs, undefined, { signal: leg.signal });
     leg.alive();
     left = await look(left.map(({ fid }) => fid));
@@ -138,7 +160,5 @@ async function keyDifference(
   const told = await node.gaslessKeysOf(fid, signal);
   if (told === null) return null;
   const isSame = told.length === known.length && told.every(({ key }, index) => known[index]?.equals(key));
-  return isSame
-    ? null
-    : `the tables have ${known.length} gasless keys, the node tells ${told.length}, not all the same`;
+  return isSame ? null : `the tables have gasless keys ${known.length} (node: ${told.length}, not all the same)`;
 }

@@ -52,6 +52,7 @@ function verdictLines({
       ['~', repaired, 'repaired'],
       ['+', withKeys, 'of these with gasless keys, whose list is the node’s own'],
     ],
+    remarks: differing > 0 ? ['what came since the job last ran, or has come this moment, differs too'] : [],
     samples,
   });
 }
