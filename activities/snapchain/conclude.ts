@@ -4,7 +4,6 @@ import { proveAccount } from './account-proof';
 import type { Ready, SnapchainDeps } from './activities';
 import type { ConcludeInput, ScanVerdict } from './contract';
 import { snapshotVersion } from './event';
-
 import { shardRoot } from './merkle';
 import { versionNow } from './records';
 import { notAtOneHeight } from './scan';

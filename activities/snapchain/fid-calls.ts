@@ -115,8 +115,7 @@ export function fidCalls(
       const { chunks } = understood(chunksAnswer, answer, what);
       if (chunks.length === 0) return null;
       const where = `${what} from ${answer.node}`;
-      const fids = chunks.flatMap(({ transactions }) => transactions.flatMap((each) => keyMessagesOf(each, where)));
-      return [...new Set(fids)];
+      return chunks.flatMap(({ transactions }) => transactions.flatMap((each) => keyMessagesOf(each, where)));
     },
   };
 }

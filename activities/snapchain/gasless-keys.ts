@@ -9,32 +9,31 @@ import { versionNow } from './records';
 import type { SnapchainNode } from './source';
 import type { GaslessKey } from './wire';
 
-export interface KeysRead {
-  readonly fid: number;
-  readonly keys: readonly GaslessKey[];
-  readonly ver: number;
+export interface ChangedKeys {
+  /** Key messages that were proposed for the block, of whomever, merged or not. */
+  readonly messages: number;
+  /** As of the block or later, of those who are wanted. */
+  readonly lists: readonly { readonly fid: number; readonly keys: readonly GaslessKey[]; readonly ver: number }[];
 }
 
-/** The lists as of this block or later. Null: the node has the block no more, or no lists. */
+/** Null: the node has the block no more, or does not give lists. */
 export async function keysChangedIn(
   node: SnapchainNode,
   { shard, height, isOwn }: { shard: number; height: number; isOwn: (fid: number) => boolean },
   signal: AbortSignal,
-): Promise<readonly KeysRead[] | null> {
+): Promise<ChangedKeys | null> {
   const fids = await node.keyMessagesIn({ shardIndex: shard, height }, signal);
   if (fids === null) return null;
-  const read: KeysRead[] = [];
-  for (const fid of fids.filter(isOwn)) {
+  const lists = [];
+  for (const fid of new Set(fids.filter(isOwn))) {
     const ver = await versionNow(node, shard, signal);
-    if (ver < firstEventOf(height))
-      throw new NodeFailure(
-        'unreachable',
-        '',
-        `keys of fid ${fid}: no node that was asked has come to block ${height}.`,
-      );
+    if (ver < firstEventOf(height)) {
+      const what = `keys of fid ${fid}: no node that was asked has come to block ${height}.`;
+      throw new NodeFailure('unreachable', '', what);
+    }
     const keys = await node.gaslessKeysOf(fid, signal);
     if (keys === null) return null;
-    read.push({ fid, keys, ver });
+    lists.push({ fid, keys, ver });
   }
-  return read;
+  return { messages: fids.length, lists };
 }

@@ -103,7 +103,7 @@ export interface SnapchainNode {
   onChainEventsOf(fid: number, eventType: number, signal?: AbortSignal): AsyncGenerator<readonly Buffer[]>;
   /** A fid's keys of key messages as they are now; null of a node that does not offer them. */
   gaslessKeysOf(fid: number, signal?: AbortSignal): Promise<readonly GaslessKey[] | null>;
-  /** Whose key messages were proposed for a block; null if the node has the block no more. */
+  /** Of each key message that was proposed for a block, whose it is; null if the node has the block no more. */
   keyMessagesIn(at: { shardIndex: number; height: number }, signal?: AbortSignal): Promise<readonly number[] | null>;
   /** The subtree now under a key's first bytes: its root and leaves; null if it has none. 5 bytes are an account. */
   subtree(at: { shardIndex: number; prefix: Buffer }, signal?: AbortSignal): Promise<Subtree | null>;

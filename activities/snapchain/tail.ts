@@ -60,8 +60,8 @@ interface Context {
 interface Work {
   readonly batch: Batch;
   readonly rows: RowMaker;
-  /** Blocks that count more events than the log has: of key messages, which have no place in it. */
-  readonly keyBlocks: number[];
+  /** Blocks that count more events than the log has: of key messages, which have no place in it, or there is more to it. */
+  readonly short: { readonly height: number; readonly missing: number }[];
   cursor: TailCursor;
   messages: number;
   quarantined: number;
@@ -134,14 +134,14 @@ class Tail {
     const work: Work = {
       batch,
       rows: new RowMaker(batch, rowOptions(settings)),
-      keyBlocks: [],
+      short: [],
       cursor: from,
       messages: 0,
       quarantined: 0,
       blocks: 0,
     };
     for (const head of events) this.event(head, work);
-    for (const height of work.keyBlocks) await this.keysOf(height, work);
+    for (const block of work.short) await this.keysOf(block, work);
     const { cursor, messages, quarantined, blocks } = work;
     const line = {
       shard: settings.shard,
@@ -185,14 +185,16 @@ class Tail {
     homeShardOf(fid, this.context.numShards) === this.context.settings.shard && (this.fids?.has(fid) ?? true);
 
   /** Whose keys a block has changed: their lists are committed with it. */
-  private async keysOf(height: number, work: Work): Promise<void> {
+  private async keysOf({ height, missing }: Work['short'][number], work: Work): Promise<void> {
     const { node, leg, settings } = this.context;
+    const short = `block ${height}: the log lacks ${missing} of the events that it counts`;
+    if (!wantsKeys(settings)) return void (this.note = `${short}: of keys, perhaps, which are not wanted`);
     leg.alive();
     try {
-      const read = await keysChangedIn(node, { shard: settings.shard, height, isOwn: this.isOwn }, leg.signal);
-      if (read === null)
-        this.note = `block ${height} counts events that its log has not, perhaps of keys, and the node does not give them: verify --repair reads keys anew`;
-      for (const { fid, keys, ver } of read ?? []) work.rows.gaslessKeys(fid, keys, ver);
+      const changed = await keysChangedIn(node, { shard: settings.shard, height, isOwn: this.isOwn }, leg.signal);
+      for (const { fid, keys, ver } of changed?.lists ?? []) work.rows.gaslessKeys(fid, keys, ver);
+      if (changed === null) this.note = `${short}: of keys, perhaps, and the node does not give them`;
+      else if (changed.messages < missing) this.note = `${short}, key messages: ${changed.messages}. See verify --repair`;
     } catch (error) {
       this.aside(error, work, { place: `block:${height}`, ver: firstEventOf(height), raw: null });
     }
@@ -207,14 +209,14 @@ class Tail {
   }
 
   /** The block before is complete, and this one comes after it; else there is a hole. */
-  private nextBlock(head: EventHead, { cursor, keyBlocks }: Work): TailCursor {
+  private nextBlock(head: EventHead, { cursor, short }: Work): TailCursor {
     const block = heightOfEvent(head.id);
     // The first block of all has the number 1.
     const expected = cursor.block === -1 ? Math.max(1, heightOfEvent(cursor.nextId)) : cursor.block + 1;
     const missing = cursor.total - cursor.seen;
     let { gap } = cursor;
     if (block > expected) gap = { from: gap?.from ?? expected, to: block };
-    else if (cursor.block !== -1 && missing > 0 && wantsKeys(this.context.settings)) keyBlocks.push(cursor.block);
+    else if (cursor.block !== -1 && missing > 0) short.push({ height: cursor.block, missing });
     return { ...cursor, block, timestamp: head.timestamp, seen: 1, gap };
   }
 

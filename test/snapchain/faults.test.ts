@@ -1,8 +1,10 @@
 /** What a node gets wrong on its pages and in its log: read again, read otherwise, or put aside and told; the rest complete. */
+import { tailSettings } from '../../activities/snapchain/contract';
 import { virtualShardOf } from '../../activities/snapchain/trie-key';
 import type { Fault, FaultRule, PageFault } from '../peers/snapchain/faults';
 import { startSnapchainNode } from '../peers/snapchain/ledger-node';
 import { countsOf } from '../peers/snapchain/truth';
+import { runActivity } from '../support/activity';
 import {
   database,
   more,
@@ -170,6 +172,15 @@ describe('the log', () => {
     expect(cursors.map((cursor) => [cursor.gap, cursor.seen])).toEqual(cursors.map(({ total }) => [null, total]));
     expect(await outcomeOf(database.client)).toEqual(countsOf(node.ledger));
     await other.stop();
+  });
+
+  it('that lacks an event which its block counts is said to', async () => {
+    await setUp();
+    node.ledger.shard(1)?.log.lose(2 * 16_384 + 3);
+    const settings = tailSettings.parse({ shard: 1, startId: 0, live: false });
+    const leg = { lane: 'shard 1', cursor: null, settings, retry: [], budgetMs: 10_000 };
+    const { note } = await runActivity(parts.activities.tailEvents, leg);
+    expect(note).toBe('block 2: the log lacks 1 of the events that it counts, key messages: 0. See verify --repair');
   });
 
   it('that begins after the first event asked for has a hole, and says from where to where', async () => {

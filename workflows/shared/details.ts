@@ -13,7 +13,7 @@ export function currentDetails(run: RunState<unknown, unknown>, counts: Counts, 
   const lines = [
     `**${run.phase}**${run.reason === null ? '' : `: ${escapeMarkdown(run.reason)}`}`,
     '',
-    `${describeCounts(counts)} in ${run.legCount} legs since ${run.startedAt}${rate}`,
+    `${describeCounts(counts)} in ${run.legCount === 1 ? 'one leg' : `${run.legCount} legs`} since ${run.startedAt}${rate}`,
     '',
     `${withStatus('done')} of ${lanes.length} done, ${withStatus('failed')} failed, ${run.parked.length} parked`,
     '',

@@ -84,8 +84,8 @@ export async function runShard({
   };
   try {
     const workflowId = `${workflowInfo().workflowId}/${partName(lane)}`;
-    const result = await cancellable(isScan ? 'snapchainScan' : 'snapchainTail', workflowId, input);
-    return kept(result);
+    const summary = `shard ${shard}: ${isScan ? 'the newest snapshot, proved' : 'its log, as it grows'}`;
+    return kept(await cancellable({ type: isScan ? 'snapchainScan' : 'snapchainTail', workflowId, summary, input }));
   } catch (error) {
     const cause = error instanceof ChildWorkflowFailure ? error.cause : undefined;
     const result = cause instanceof ApplicationFailure ? (cause.details?.[0] as ShardResult | undefined) : undefined;
@@ -95,16 +95,25 @@ export async function runShard({
   }
 }
 
+interface ShardRun {
+  readonly type: 'snapchainScan' | 'snapchainTail';
+  readonly workflowId: string;
+  /** For the UI. */
+  readonly summary: string;
+  readonly input: object;
+}
+
 /**
  * A child's result, also once it was told to stop. The SDK's own cancelling goes to the run that was started (1.24, seen): of a
  * tail, which goes on as new every few days, that one is long over, and nobody would hear of it.
  */
-async function cancellable(type: string, workflowId: string, input: object): Promise<ShardResult> {
+async function cancellable({ type, workflowId, summary, input }: ShardRun): Promise<ShardResult> {
   const { cancelRequested } = CancellationScope.current();
   return await CancellationScope.nonCancellable(async () => {
     const child = await startChild<(given: object) => Promise<ShardResult>>(type, {
       workflowId,
       args: [input],
+      staticSummary: summary,
       parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     });
     const result = child.result();
@@ -130,6 +139,7 @@ export async function scanBeyond(settings: TailSettings, gap: NonNullable<TailCu
       workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
       parentClosePolicy: ParentClosePolicy.ABANDON,
       args: [{ ...rest, legSeconds: 60, minHeight: gap.to, isPart: false }],
+      staticSummary: `shard ${settings.shard}: a snapshot from block ${gap.to} on, for its log has a hole`,
     });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;

@@ -120,6 +120,11 @@ export class EventLog {
     return this.#events.slice(from, Math.min(to, from + count));
   }
 
+  /** What no node should do: one event is gone, and its block counts it. */
+  lose(id: number): void {
+    this.#events = this.#events.filter((event) => event.id !== id);
+  }
+
   /** What retention does: events before this id are gone. */
   dropBefore(id: number): void {
     this.#events = this.#events.slice(this.#at(id));
