@@ -7,12 +7,14 @@ import { connectNode } from '../activities/snapchain/node-client';
 import { createPostgresDestination } from '../activities/snapchain/postgres-destination';
 import { reasonOf } from '../activities/shared/failures';
 import type { Config } from './config';
+import { makeRoom } from './small-heap';
 import type { Wiring } from './wiring';
 
 export function snapchainWiring(config: Config): Wiring {
   let ready: Promise<Ready> | null = null;
   let close: () => Promise<void> = () => Promise.resolve();
   const prepare = async (signal: AbortSignal): Promise<Ready> => {
+    makeRoom();
     await loadHashing();
     const [node, destination] = connected(config);
     close = async () => {
