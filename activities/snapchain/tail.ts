@@ -194,7 +194,8 @@ class Tail {
       const changed = await keysChangedIn(node, { shard: settings.shard, height, isOwn: this.isOwn }, leg.signal);
       for (const { fid, keys, ver } of changed?.lists ?? []) work.rows.gaslessKeys(fid, keys, ver);
       if (changed === null) this.note = `${short}: of keys, perhaps, and the node does not give them`;
-      else if (changed.messages < missing) this.note = `${short}, key messages: ${changed.messages}. See verify --repair`;
+      else if (changed.messages < missing)
+        this.note = `${short}, key messages: ${changed.messages}. See verify --repair`;
     } catch (error) {
       this.aside(error, work, { place: `block:${height}`, ver: firstEventOf(height), raw: null });
     }
