@@ -11,6 +11,7 @@ import contracts from './contracts/Recall.json';
 export const machineAddress = '0xff00000000000000000000000000000000000011';
 export const blobsAddress = '0xff00000000000000000000000000000000000042';
 const readyMsMax = 20_000;
+const stillMs = 200;
 /** For how long it can be asked why a transaction failed, by its block's state. */
 const stateSeconds = 13;
 const statesMin = 16;
@@ -80,6 +81,12 @@ export async function startAnvil(options: ChainOptions): Promise<Chain> {
       return child.pid ?? 0;
     },
     restart: async () => {
+      // Of a block that is mined while the state is written, nonces would be in it and transactions not.
+      await anvil.call(
+        options.blocks === 0 ? 'evm_setAutomine' : 'evm_setIntervalMining',
+        options.blocks === 0 ? false : 0,
+      );
+      await untilStill(anvil);
       await end(child, 'SIGTERM'); // it writes its state then
       child = await start();
     },
@@ -169,6 +176,15 @@ async function untilReady(child: ChildProcess, anvil: Anvil, said: () => string)
     if (performance.now() < until) continue;
     await end(child, 'SIGKILL');
     throw new Error(`anvil did not answer within ${readyMsMax / 1000} s: ${said()}`);
+  }
+}
+
+/** No block is being mined any more: two looks at the chain's height, some blocks' mining apart, see the same. */
+async function untilStill(anvil: Anvil): Promise<void> {
+  for (let last = ''; ; await sleep(stillMs)) {
+    const height = await anvil.call<string>('eth_blockNumber');
+    if (height === last) return;
+    last = height;
   }
 }
 
