@@ -2,8 +2,7 @@
  * What a sync costs, and how near it comes to what it is made of: reading the same answers to nowhere, and inserting the
  * same blobs. All measured in one run, in processes of their own.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { encodings, type Encoding } from '../servers/audio/encode';
@@ -11,7 +10,8 @@ import { showFile, type Cost, type Question } from './audio/peer';
 import { makeShow, warmUpName, type Show } from './audio/show';
 import { summary, table, type Figures } from './audio/report';
 import { measureSync, type SyncCost } from './audio/sync';
-import { startAnsweringChild, stopAll } from './measure/processes';
+import { startAnsweringChild } from './measure/processes';
+import { runBench } from './measure/program';
 import { startTemporal, type Temporal } from './measure/temporal';
 
 const usage = `npm run bench -- audio [-o text|json] [--megabytes 500] [--segment-bytes 20979] [--chunk 500] [--repeat 2]`;
@@ -25,31 +25,20 @@ interface Options {
   readonly repeat: number;
 }
 
-async function main(): Promise<void> {
-  const options = chosen();
-  const dir = mkdtempSync(join(tmpdir(), 'waybill-bench-'));
-  const close = async (): Promise<void> => {
-    await stopAll();
-    rmSync(dir, { recursive: true, force: true });
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => {
-      process.exitCode = signal === 'SIGINT' ? 130 : 143;
-      void close().finally(() => process.exit());
-    });
-  try {
-    const show = makeShow(dir, options.megabytes * 1e6, options.segmentBytes);
-    makeShow(dir, 1e6, 21_000, warmUpName);
-    say(`${show.segments} segments, ${(show.audioBytes / 1e6).toFixed(1)} MB, chunk ${options.chunk}`);
-    const temporal = await startTemporal(dir);
-    const figures: Figures[] = [];
-    for (const encoding of encodings) figures.push(await measure({ show, temporal, dir, options, encoding }));
-    const lines = options.output === 'json' ? [JSON.stringify(summary(show, figures))] : table(show, figures);
-    process.stdout.write(`${lines.join('\n')}\n`);
-    await temporal.stop();
-  } finally {
-    await close();
-  }
+interface Measured {
+  readonly show: Show;
+  readonly figures: readonly Figures[];
+}
+
+async function measure(dir: string, options: Options): Promise<Measured> {
+  const show = makeShow(dir, options.megabytes * 1e6, options.segmentBytes);
+  makeShow(dir, 1e6, 21_000, warmUpName);
+  say(`${show.segments} segments, ${(show.audioBytes / 1e6).toFixed(1)} MB, chunk ${options.chunk}`);
+  const temporal = await startTemporal(dir);
+  const figures: Figures[] = [];
+  for (const encoding of encodings) figures.push(await measureEncoding({ show, temporal, dir, options, encoding }));
+  await temporal.stop();
+  return { show, figures };
 }
 
 /** Progress goes to stderr: stdout is for the figures. */
@@ -78,7 +67,7 @@ function chosen(): Options {
   return options;
 }
 
-interface Bench {
+interface Round {
   readonly show: Show;
   readonly temporal: Temporal;
   readonly dir: string;
@@ -87,7 +76,7 @@ interface Bench {
 }
 
 /** The three in turn, each `repeat` times: what else the machine does meanwhile falls on all of them alike. */
-async function measure({ show, temporal, dir, options, encoding }: Bench): Promise<Figures> {
+async function measureEncoding({ show, temporal, dir, options, encoding }: Round): Promise<Figures> {
   const { chunk, repeat } = options;
   const feed = startAnsweringChild(peer);
   const feedUrl = await feed.ask<string>({ serve: { dir: show.dir, encoding } } satisfies Question);
@@ -115,9 +104,12 @@ async function alone(question: Question): Promise<Cost> {
   }
 }
 
-main().catch((error: unknown) => {
-  // Interrupted: that the children are gone is no news.
-  if (process.exitCode === undefined)
-    process.stderr.write(`bench audio: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(process.exitCode ?? 1);
+runBench({
+  name: 'audio',
+  file: __filename,
+  services: null,
+  chosen,
+  measure,
+  text: ({ show, figures }) => `${table(show, figures).join('\n')}\n`,
+  json: ({ show, figures }) => summary(show, figures),
 });

@@ -165,9 +165,7 @@ runBench({
   name: 'recall',
   file: __filename,
   services: 'postgres,s3',
-  chosen: () => {
-    const options = chosen();
-    return { output: options.output, measure: (dir) => measure(dir, options) };
-  },
+  chosen,
+  measure,
   text,
 });

@@ -123,10 +123,8 @@ runBench({
   name: 'snapchain',
   file: __filename,
   services: 'postgres',
-  chosen: () => {
-    const options = chosen();
-    return { output: options.output, measure: (dir) => measure(dir, options) };
-  },
+  chosen,
+  measure,
   text: (figures) =>
     Object.entries(figures)
       .map(([each, value]) => `${each} ${value}\n`)

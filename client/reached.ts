@@ -5,7 +5,7 @@ import { plural } from './format';
 
 const answerMsMax = 5000;
 
-export interface Place {
+interface Place {
   /** As people write it. */
   readonly at: string;
   readonly host: string;
@@ -24,10 +24,14 @@ export async function reached(check: string, { at, host, port }: Place, fix: str
 
 /** A PostgreSQL server. Nothing for one behind a socket, whose folder is a parameter of the address. */
 export async function postgresReached(url: string, fix: string): Promise<readonly Finding[]> {
-  const { hostname, port } = new URL(url);
-  if (hostname === '') return [];
-  const found = port || '5432';
-  return [await reached('database', { at: `${hostname}:${found}`, host: hostname, port: Number(found) }, fix)];
+  const address = new URL(url);
+  return address.hostname === '' ? [] : [await reached('database', placeOf(address, '5432'), fix)];
+}
+
+/** Where an address leads, by its protocol's port if it names none. */
+export function placeOf({ hostname, port }: URL, usualPort: string): Place {
+  const found = port || usualPort;
+  return { at: `${hostname}:${found}`, host: hostname, port: Number(found) };
 }
 
 function connected(host: string, port: number): Promise<void> {

@@ -6,7 +6,7 @@ import { blake3 } from './hashing';
 import { MerkleTree } from './merkle';
 import type { SnapchainNode } from './source';
 import { accountKey, messageTypeByte, trieTypes, typeOf, virtualShardOf } from './trie-key';
-import { messageTypes } from './wire';
+import { keyMessageTypes } from './wire';
 
 export interface AccountProof {
   readonly isProved: boolean;
@@ -26,7 +26,7 @@ interface Account {
   readonly keys: readonly Buffer[];
 }
 
-const keyMessages: readonly number[] = [messageTypes.keyAdd, messageTypes.keyRemove].map(messageTypeByte);
+const keyMessages = keyMessageTypes.map(messageTypeByte);
 
 /** An account that changes meanwhile may not prove: ask again later. */
 export async function proveAccount(node: SnapchainNode, account: Account, signal: AbortSignal): Promise<AccountProof> {
@@ -37,11 +37,11 @@ export async function proveAccount(node: SnapchainNode, account: Account, signal
   if (rootOf(fid, keys).equals(root)) return { ...proof, isProved: true };
   const differing: string[] = [];
   let ofKeys = 0;
-  const types = [...trieTypes];
-  const subtrees = await Promise.all(types.map(([type]) => subtreeOf(node, account, type, signal)));
-  for (const [index, [type, name]] of types.entries()) {
+  const subtrees = [...trieTypes].map(async ([type, name]) => {
+    return { type, name, other: await subtreeOf(node, account, type, signal) };
+  });
+  for (const { type, name, other } of await Promise.all(subtrees)) {
     const own = keys.filter((key) => typeOf(key) === type);
-    const other = subtrees[index] as Awaited<ReturnType<typeof subtreeOf>>;
     if (keyMessages.includes(type)) ofKeys += other.numMessages;
     else if (!other.root.equals(rootOf(fid, own)))
       differing.push(`${name} ${own.length} (node: ${others(own.length, other.numMessages)})`);

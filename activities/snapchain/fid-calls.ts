@@ -5,7 +5,7 @@ import { isNodeFailure } from './node-failures';
 import { understood, type Answer, type GrpcCalls } from './grpc-calls';
 import type { FidStore, SnapchainNode } from './source';
 import { wireType, type WireType } from './schema';
-import { messageTypes, type GaslessKey } from './wire';
+import { keyMessageTypes, type GaslessKey } from './wire';
 
 const methods: Readonly<Record<FidStore, string>> = {
   casts: 'GetAllCastMessagesByFid',
@@ -126,7 +126,7 @@ function keyMessagesOf({ fid, userMessages, systemMessages }: Transaction, where
   return [...userMessages, ...merged].flatMap((bytes) => {
     try {
       const message = decodeMessage(bytes, where);
-      return message.type === messageTypes.keyAdd || message.type === messageTypes.keyRemove ? [message.fid] : [];
+      return keyMessageTypes.includes(message.type) ? [message.fid] : [];
     } catch (error) {
       if (!(error instanceof RecordRefused)) throw error;
       return fid > 0 ? [fid] : [];

@@ -24,13 +24,15 @@ export async function keysChangedIn(
 ): Promise<ChangedKeys | null> {
   const fids = await node.keyMessagesIn({ shardIndex: shard, height }, signal);
   if (fids === null) return null;
+  const own = new Set(fids.filter(isOwn));
+  if (own.size === 0) return { messages: fids.length, lists: [] };
+  const ver = await versionNow(node, shard, signal);
+  if (ver < firstEventOf(height)) {
+    const what = `keys of fid ${[...own].join(', ')}: no node that was asked has come to block ${height}.`;
+    throw new NodeFailure('unreachable', '', what);
+  }
   const lists = [];
-  for (const fid of new Set(fids.filter(isOwn))) {
-    const ver = await versionNow(node, shard, signal);
-    if (ver < firstEventOf(height)) {
-      const what = `keys of fid ${fid}: no node that was asked has come to block ${height}.`;
-      throw new NodeFailure('unreachable', '', what);
-    }
+  for (const fid of own) {
     const keys = await node.gaslessKeysOf(fid, signal);
     if (keys === null) return null;
     lists.push({ fid, keys, ver });

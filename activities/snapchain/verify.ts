@@ -141,10 +141,10 @@ async function differences(
   for (const { fid, keys } of await destination.accountKeys(fids, leg.signal)) {
     leg.alive();
     const { isProved, hasKeyMessages, reason } = await proveAccount(node, { shardIndex, fid, keys }, leg.signal);
-    const keysDiffer =
-      hasKeyMessages || gasless.has(fid) ? await keyDifference(node, fid, gasless.get(fid) ?? [], leg.signal) : null;
-    if (!isProved) differing.push({ fid, reason: `the tables have ${reason}` });
-    else if (keysDiffer !== null) differing.push({ fid, reason: keysDiffer });
+    const hasKeys = hasKeyMessages || gasless.has(fid);
+    let differs = isProved ? null : `the tables have ${reason}`;
+    if (isProved && hasKeys) differs = await keyDifference(node, fid, gasless.get(fid) ?? [], leg.signal);
+    if (differs !== null) differing.push({ fid, reason: differs });
     else if (hasKeyMessages) withKeys += 1;
   }
   return { differing, withKeys };

@@ -26,6 +26,9 @@ export const messageTypes = {
   channelModerate: 21,
 } as const;
 
+/** They change an account's keys; their messages are served by no call. */
+export const keyMessageTypes: readonly number[] = [messageTypes.keyAdd, messageTypes.keyRemove];
+
 /** A user's message whose hash has been computed again from its content. Its signature has not been checked by that. */
 export interface Message {
   /** 20 bytes: the message's identity everywhere. */

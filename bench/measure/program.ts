@@ -6,22 +6,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stopAll } from './processes';
 
-export interface Bench {
+export interface Bench<Options extends { readonly output: string }, Figures> {
   /** The job's. */
   readonly name: string;
   /** The program's own file: it is started once more where its servers are not there yet. */
   readonly file: string;
-  /** As scripts/services.mjs has them, with commas; PostgreSQL among them. */
-  readonly services: string;
-  /** Throws for flags that are none; the rest goes on with what it gives. */
-  readonly chosen: () => {
-    readonly output: string;
-    readonly measure: (dir: string) => Promise<Record<string, number>>;
-  };
-  readonly text: (figures: Record<string, number>) => string;
+  /** As scripts/services.mjs has them, with commas; PostgreSQL among them. Null: it needs none. */
+  readonly services: string | null;
+  /** Throws for flags that are none. */
+  readonly chosen: () => Options;
+  readonly measure: (dir: string, options: Options) => Promise<Figures>;
+  readonly text: (figures: Figures) => string;
+  /** What is told instead of the figures themselves. */
+  readonly json?: (figures: Figures) => object;
 }
 
-export function runBench(bench: Bench): void {
+export function runBench<Options extends { readonly output: string }, Figures>(bench: Bench<Options, Figures>): void {
   measured(bench).catch((error: unknown) => {
     // Interrupted: that the children are gone is no news.
     if (process.exitCode === undefined)
@@ -30,9 +30,17 @@ export function runBench(bench: Bench): void {
   });
 }
 
-async function measured({ file, services, chosen, text }: Bench): Promise<void> {
-  const { output, measure } = chosen();
-  if (process.env['WAYBILL_TEST_POSTGRES_URL'] === undefined) return await withServices(file, services);
+async function measured<Options extends { readonly output: string }, Figures>({
+  file,
+  services,
+  chosen,
+  measure,
+  text,
+  json,
+}: Bench<Options, Figures>): Promise<void> {
+  const options = chosen();
+  if (services !== null && process.env['WAYBILL_TEST_POSTGRES_URL'] === undefined)
+    return await withServices(file, services);
   const dir = mkdtempSync(join(tmpdir(), 'waybill-bench-'));
   const close = async (): Promise<void> => {
     await stopAll();
@@ -44,8 +52,8 @@ async function measured({ file, services, chosen, text }: Bench): Promise<void> 
       void close().finally(() => process.exit());
     });
   try {
-    const figures = await measure(dir);
-    process.stdout.write(output === 'json' ? `${JSON.stringify(figures)}\n` : text(figures));
+    const figures = await measure(dir, options);
+    process.stdout.write(options.output === 'json' ? `${JSON.stringify(json?.(figures) ?? figures)}\n` : text(figures));
   } finally {
     await close();
   }

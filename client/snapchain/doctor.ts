@@ -1,7 +1,7 @@
 /** What a snapchain worker configured as this process is needs of its surroundings, as far as a look from outside can tell. */
 import type { Config } from '../../workers/config';
 import { no, type Finding } from '../finding';
-import { postgresReached, reached } from '../reached';
+import { placeOf, postgresReached, reached } from '../reached';
 
 /** Nothing where neither node nor database is configured: the worker is elsewhere, and so is its doctor. */
 export async function snapchainFindings(config: Config): Promise<readonly Finding[]> {
@@ -16,7 +16,6 @@ async function nodeFinding(endpoint: string): Promise<Finding> {
   const fix = 'start the node, or correct snapchain.sync.snapchain_endpoint';
   const address = /^[a-z]+:\/\//i.test(endpoint) ? endpoint : `http://${endpoint}`;
   if (!URL.canParse(address)) return no('node', `${endpoint}: not an address`, fix);
-  const { protocol, hostname, port } = new URL(address);
-  const found = port || (protocol === 'https:' ? '443' : '3383');
-  return await reached('node', { at: `${hostname}:${found}`, host: hostname, port: Number(found) }, fix);
+  const url = new URL(address);
+  return await reached('node', placeOf(url, url.protocol === 'https:' ? '443' : '3383'), fix);
 }

@@ -95,9 +95,9 @@ it('a block that nobody gives any more is said, verify finds what is missing, an
   expect((await quarantine()).map(({ place, reason }) => [place, reason])).toEqual([
     [`block:${tip() / 16_384 - 1}`, expect.stringMatching(/GetShardChunks.*cannot be read/)],
   ]);
-  const differing = (await verify()).reduce((sum, verdict) => sum + verdict.differing, 0);
-  expect(differing).toBe(1);
-  expect((await verify()).flatMap(({ samples }) => samples)).toEqual([
+  const found = await verify();
+  expect(found.reduce((sum, { differing }) => sum + differing, 0)).toBe(1);
+  expect(found.flatMap(({ samples }) => samples)).toEqual([
     `fid ${fid}: the tables have gasless keys 0 (node: 1, not all the same)`,
   ]);
   expect((await verify({ repair: true })).reduce((sum, { repaired }) => sum + repaired, 0)).toBe(1);
